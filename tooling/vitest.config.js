@@ -1,0 +1,3 @@
+import { packageTests } from "./vitest.js";
+
+export default packageTests();

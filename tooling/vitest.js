@@ -1,0 +1,31 @@
+import { defineConfig, mergeConfig } from "vitest/config";
+
+/** What Vite itself uses for server-side code, behind our own condition for sources. */
+const CONDITIONS = ["@img/source", "module", "node", "development|production"];
+
+/**
+ * The vitest configuration that every package starts from: sources instead of builds, few workers, a JSON report that the
+ * closing summary counts.
+ *
+ * @param {import("vitest/config").ViteUserConfig} [overrides] merged over the defaults
+ * @returns {import("vitest/config").ViteUserConfig}
+ */
+export function packageTests(overrides = {}) {
+  return mergeConfig(
+    defineConfig({
+      resolve: { conditions: CONDITIONS },
+      ssr: { resolve: { conditions: CONDITIONS, externalConditions: ["node"] } },
+      test: {
+        include: ["test/**/*.test.ts"],
+        environment: "node",
+        pool: "forks",
+        maxWorkers: 2,
+        passWithNoTests: true,
+        reporters: ["default", "json"],
+        outputFile: { json: "test-results/vitest.json" },
+        coverage: { provider: "v8", include: ["src/**"] },
+      },
+    }),
+    overrides,
+  );
+}
