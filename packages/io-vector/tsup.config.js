@@ -1,3 +1,0 @@
-import { packageBuild } from "@img/tooling/tsup";
-
-export default packageBuild({ entry: { index: "src/index.ts" } });

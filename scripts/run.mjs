@@ -1,0 +1,36 @@
+// Every command of the root package: node scripts/run.mjs <task> [arguments]. Needs Node and npm, fetches the rest.
+import { install } from "./install.mjs";
+import { turbo } from "./turbo.mjs";
+
+/** What `check` runs, in one go so that turbo shares the builds among them. */
+const CHECKS = ["typecheck", "lint", "publint", "attw", "format:check", "knip", "boundaries"];
+
+/** @type {Readonly<Record<string, (args: readonly string[]) => number | Promise<number>>>} */
+const tasks = {
+  async test(args) {
+    const { ensureTools } = await import("./ensure-tools.mjs");
+    return turbo(["run", "test", ...args], { env: { IMG_TOOLS: ensureTools() } });
+  },
+  check: (args) => turbo(["run", ...CHECKS, "--continue", ...args]),
+  async start(args) {
+    const built = turbo(["run", "build", "--filter", "@img/cli"], { quiet: true });
+    if (built !== 0) return built;
+    const { start } = await import("./start.mjs");
+    return await start(args);
+  },
+  bench: (args) => turbo(["run", "bench", "--output-logs", "new-only", ...(args.length > 0 ? ["--", ...args] : [])]),
+};
+
+const [task, ...args] = process.argv.slice(2);
+if (task === undefined) {
+  process.stderr.write("usage: node scripts/run.mjs <task> [arguments]\n");
+  process.exitCode = 2;
+} else {
+  try {
+    install();
+    process.exitCode = await (tasks[task]?.(args) ?? turbo(["run", task, ...args]));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

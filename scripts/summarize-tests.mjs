@@ -1,0 +1,41 @@
+// Prints the closing line of a continuous-integration run, `N passed, N failed`, counted from vitest's own reports. Exits with
+// 1 when a test failed, when a package with tests left no report, and when no test ran at all. With --clear it removes the
+// reports of earlier runs instead, so that none of them can be counted.
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { testReports } from "./test-reports.mjs";
+
+if (process.argv[2] === "--clear") {
+  for (const { report } of testReports()) rmSync(report, { force: true });
+} else {
+  const { passed, failed } = count();
+  if (passed === 0 && failed === 0) console.log("no test ran");
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
+
+function count() {
+  const total = { passed: 0, failed: 0 };
+  for (const { name, report, hasTests } of testReports()) {
+    if (existsSync(report)) {
+      const one = countReport(JSON.parse(readFileSync(report, "utf8")));
+      total.passed += one.passed;
+      total.failed += one.failed;
+    } else if (hasTests) {
+      console.log(`${name}: no report of its tests`);
+      total.failed += 1;
+    }
+  }
+  return total;
+}
+
+/**
+ * A file that could not be loaded has no tests in the report, only a status: it counts as one failure.
+ *
+ * @param {{ numPassedTests: number, numFailedTests: number, success: boolean, testResults: { status: string, assertionResults: unknown[] }[] }} report
+ */
+function countReport(report) {
+  const broken = report.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  const failed = report.numFailedTests + broken;
+  // An error outside of any test (an unhandled rejection) fails the run but is in no count.
+  return { passed: report.numPassedTests, failed: report.success || failed > 0 ? failed : 1 };
+}
