@@ -1,0 +1,354 @@
+import type { IoVector } from "@img/io-vector";
+import { ImgError } from "../errors/img-error.ts";
+import type { FormatDriver } from "../format/driver.ts";
+import type { Preallocation } from "../format/preallocation.ts";
+import type { Io } from "../io/io.ts";
+import { LeaseLock } from "../io/lease-lock.ts";
+import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
+import { checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { FormatAccess } from "./format-access.ts";
+import { readImage } from "./read-image.ts";
+import { planSteps, type ReadStep } from "./read-plan.ts";
+import { resolveMapping } from "./resolve-mapping.ts";
+import { prepareWrite, writeImage } from "./write-image.ts";
+import { zeroImage, type RangeHandler } from "./zero-image.ts";
+
+/** A host range that may be written directly. */
+export interface DataMapping {
+  readonly storage: Storage;
+  readonly offset: HostOffset;
+  /** Bytes, ≥ 1. */
+  readonly length: number;
+}
+
+/**
+ * Everything that can be done with an image, as operations that both worlds drive: `FormatAccess` shows them as promises,
+ * `SyncFormatAccess` as plain calls, drivers and other operations call them with `yield*`.
+ *
+ * Each takes its leases itself, except {@link readLeased}.
+ */
+export class FormatIo<D extends FormatDriver = FormatDriver> {
+  readonly #access: FormatAccess<D>;
+  readonly #lease: LeaseLock;
+  #state: "open" | "closing" | "closed" = "open";
+
+  constructor(access: FormatAccess<D>) {
+    this.#access = access;
+    this.#lease = new LeaseLock(String(access.driver));
+  }
+
+  /** Whether `close` has begun. */
+  get isClosed(): boolean {
+    return this.#state !== "open";
+  }
+
+  /** @see FormatAccess.getShallowMapping */
+  *getShallowMapping(offset: number, maxLength: number): Io<ShallowMapping> {
+    checkRange(offset, maxLength);
+    return yield* this.shared(() => this.#shallow(offset, maxLength));
+  }
+
+  *#shallow(offset: number, maxLength: number): Io<ShallowMapping> {
+    const { driver } = this.#access;
+    const guest = guestOffset(offset);
+    const mapping = driver.peekMapping?.(guest, maxLength) ?? (yield* driver.getMapping(guest, maxLength));
+    return mapping.length > maxLength ? ({ ...mapping, length: maxLength } as ShallowMapping) : mapping;
+  }
+
+  /** @see FormatAccess.getMapping */
+  *getMapping(offset: number, maxLength: number): Io<Mapping> {
+    checkRange(offset, maxLength);
+    return yield* this.shared(() => resolveMapping(this.#access, offset, maxLength));
+  }
+
+  /** @see FormatAccess.planRead */
+  *planRead(offset: number, length: number, merge: boolean): Io<ReadStep[]> {
+    checkRange(offset, length);
+    return yield* this.shared(() => planSteps(this.#access, offset, length, merge));
+  }
+
+  /** @see FormatAccess.readv */
+  *read(into: IoVector, offset: number): Io<void> {
+    checkRange(offset, into.length);
+    yield* this.shared(() => readImage(this.#access, into, offset));
+  }
+
+  /**
+   * Reads while the caller holds a shared lease of an image above (a driver that copies from its backing image): that lease
+   * covers the layers below, and asking for a second one could wait for ever.
+   */
+  readLeased(into: IoVector, offset: number): Io<void> {
+    return readImage(this.#access, into, offset);
+  }
+
+  /** @see FormatAccess.writev */
+  *write(from: IoVector, offset: number): Io<void> {
+    this.#checkWritableRange(offset, from.length);
+    yield* this.shared(() => writeImage(this.#access, from, offset));
+  }
+
+  /** @see FormatAccess.ensureDataMapping */
+  *ensureDataMapping(offset: number, length: number, overwrite: boolean): Io<DataMapping> {
+    this.#checkWritableRange(offset, length);
+    if (length === 0) {
+      throw new RangeError("length 0: expected at least 1");
+    }
+    return yield* this.shared(() => this.#ensureDataMapping(offset, length, overwrite));
+  }
+
+  *#ensureDataMapping(offset: number, length: number, overwrite: boolean): Io<DataMapping> {
+    const prepared = yield* prepareWrite(this.#access.driver, offset, length, overwrite);
+    prepared.commit();
+    return { storage: prepared.storage, offset: prepared.offset, length: Math.min(prepared.length, length) };
+  }
+
+  /** @see FormatAccess.writeZeroes */
+  *writeZeroes(offset: number, length: number): Io<void> {
+    this.#checkWritableRange(offset, length);
+    const { driver } = this.#access;
+    const handler: RangeHandler | undefined =
+      driver.ensureZeroMapping === undefined ? undefined : driver.ensureZeroMapping.bind(driver);
+    yield* this.shared(() => zeroImage(this.#access, offset, length, handler));
+  }
+
+  /** @see FormatAccess.discardToZero */
+  *discardToZero(offset: number, length: number): Io<void> {
+    this.#checkWritableRange(offset, length);
+    const { driver } = this.#access;
+    const handler: RangeHandler | undefined =
+      driver.discardToZero === undefined ? undefined : driver.discardToZero.bind(driver);
+    yield* this.exclusive(() => zeroImage(this.#access, offset, length, handler));
+  }
+
+  /** @see FormatAccess.discardToAny */
+  *discardToAny(offset: number, length: number): Io<void> {
+    this.#checkWritableRange(offset, length);
+    const { driver } = this.#access;
+    if (driver.discardToAny !== undefined) {
+      const handler: RangeHandler = driver.discardToAny.bind(driver);
+      yield* this.exclusive(() => discard(handler, offset, length));
+    }
+  }
+
+  /** @see FormatAccess.discardToBacking */
+  *discardToBacking(offset: number, length: number): Io<void> {
+    this.#checkWritableRange(offset, length);
+    const { driver } = this.#access;
+    if (driver.discardToBacking === undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images have no backing image to discard to`);
+    }
+    const handler: RangeHandler = driver.discardToBacking.bind(driver);
+    yield* this.exclusive(() => discard(handler, offset, length));
+  }
+
+  /** @see FormatAccess.resize */
+  *resize(size: number, preallocation: Preallocation): Io<void> {
+    const { driver } = this.#access;
+    if (size < driver.size) {
+      yield* this.resizeShrink(size);
+    } else {
+      yield* this.resizeGrow(size, preallocation);
+    }
+  }
+
+  /** @see FormatAccess.resizeGrow */
+  *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
+    checkRange(0, size);
+    const { driver } = this.#access;
+    this.#checkWritable();
+    if (size <= driver.size) {
+      return;
+    }
+    if (driver.resizeGrow === undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be resized`);
+    }
+    const grow = driver.resizeGrow.bind(driver);
+    yield* this.shared(() => grow(size, preallocation));
+  }
+
+  /** @see FormatAccess.resizeShrink */
+  *resizeShrink(size: number): Io<void> {
+    checkRange(0, size);
+    const { driver } = this.#access;
+    this.#checkWritable();
+    if (size >= driver.size) {
+      return;
+    }
+    if (driver.resizeShrink === undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be made smaller`);
+    }
+    const shrink = driver.resizeShrink.bind(driver);
+    yield* this.exclusive(() => shrink(size));
+  }
+
+  /** @see FormatAccess.flush */
+  *flush(): Io<void> {
+    yield* this.shared(() => this.#access.driver.flush());
+  }
+
+  /** @see FormatAccess.sync */
+  *sync(): Io<void> {
+    yield* this.shared(() => this.#access.driver.sync());
+  }
+
+  /** @see FormatAccess.invalidateCache */
+  *invalidateCache(discardDirty: boolean): Io<void> {
+    const { driver } = this.#access;
+    if (driver.invalidateCache !== undefined) {
+      const invalidate = driver.invalidateCache.bind(driver);
+      yield* this.exclusive(() => invalidate({ discardDirty }));
+    }
+  }
+
+  /** @see FormatAccess.close */
+  *close(): Io<void> {
+    if (this.#state !== "open") {
+      return;
+    }
+    yield* this.#lease.exclusive();
+    try {
+      // somebody else may have closed while we waited
+      if (!this.isClosed) {
+        this.#state = "closing";
+        yield* this.#close();
+      }
+    } finally {
+      this.#state = "closed";
+      this.#lease.releaseExclusive();
+    }
+  }
+
+  *#close(): Io<void> {
+    const { driver } = this.#access;
+    let failure: unknown;
+    if (driver.writable) {
+      try {
+        yield* driver.flush();
+        yield* driver.sync();
+      } catch (error) {
+        failure = error;
+      }
+    }
+    // the storages are closed even if the last writes failed; that failure is the one to hear of
+    try {
+      yield* driver.close();
+    } catch (error) {
+      failure ??= error;
+    }
+    if (failure !== undefined) {
+      throw failure as Error;
+    }
+  }
+
+  /** Takes shared leases of the image and all images below without waiting; `false`: nothing is taken. */
+  tryShare(): boolean {
+    if (this.#state !== "open" || !this.#lease.tryShared()) {
+      return false;
+    }
+    const { backing } = this.#access.driver;
+    if (backing !== undefined && backing !== null && !backing.io.tryShare()) {
+      this.#lease.releaseShared();
+      return false;
+    }
+    return true;
+  }
+
+  /**
+   * Takes shared leases of the image and all images below, top first.
+   * @throws ImgError `ERR_IMG_CLOSED`
+   */
+  *share(): Io<void> {
+    this.#checkOpen();
+    yield* this.#lease.shared();
+    try {
+      this.#checkOpen();
+      yield* this.#shareBelow();
+    } catch (error) {
+      this.#lease.releaseShared();
+      throw error;
+    }
+  }
+
+  *#shareBelow(): Io<void> {
+    const { backing } = this.#access.driver;
+    if (backing !== undefined && backing !== null) {
+      yield* backing.io.share();
+    }
+  }
+
+  /** Gives back what {@link share} or {@link tryShare} took. */
+  release(): void {
+    this.#access.driver.backing?.io.release();
+    this.#lease.releaseShared();
+  }
+
+  /** Runs `body` under shared leases. */
+  *shared<T>(body: () => Io<T>): Io<T> {
+    if (!this.tryShare()) {
+      yield* this.share();
+    }
+    try {
+      return yield* body();
+    } finally {
+      this.release();
+    }
+  }
+
+  /** Runs `body` alone on this image, sharing the images below. */
+  *exclusive<T>(body: () => Io<T>): Io<T> {
+    this.#checkOpen();
+    yield* this.#lease.exclusive();
+    try {
+      this.#checkOpen();
+      yield* this.#shareBelow();
+      // the body may change what is below (a rebase)
+      const { backing } = this.#access.driver;
+      try {
+        return yield* body();
+      } finally {
+        backing?.io.release();
+      }
+    } finally {
+      this.#lease.releaseExclusive();
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== "open") {
+      throw new ImgError("ERR_IMG_CLOSED", `${String(this.#access.driver)} is closed`);
+    }
+  }
+
+  #checkWritable(): void {
+    const { driver } = this.#access;
+    if (!driver.writable) {
+      throw new ImgError("ERR_IMG_READ_ONLY", `${String(driver)} is read-only`);
+    }
+  }
+
+  #checkWritableRange(offset: number, length: number): void {
+    checkRange(offset, length);
+    this.#checkOpen();
+    this.#checkWritable();
+    const { size } = this.#access.driver;
+    if (offset + length > size) {
+      throw new ImgError(
+        "ERR_IMG_OUT_OF_RANGE",
+        `${String(length)} bytes at ${hex(offset)} end past the disk's end at ${hex(size)}`,
+      );
+    }
+  }
+}
+
+function* discard(handler: RangeHandler, offset: number, length: number): Io<void> {
+  const end = offset + length;
+  let at = offset;
+  while (at < end) {
+    const handled = yield* handler(guestOffset(at), end - at);
+    if (handled.length === 0) {
+      return;
+    }
+    at = handled.offset + handled.length;
+  }
+}

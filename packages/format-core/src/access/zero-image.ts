@@ -1,0 +1,69 @@
+import { isImgError } from "../errors/img-error.ts";
+import type { HandledRange } from "../format/driver.ts";
+import type { Io } from "../io/io.ts";
+import { guestOffset, type GuestOffset } from "../numbers/offsets.ts";
+import { zeroStorage } from "../storage-access/zero-storage.ts";
+import type { FormatAccess } from "./format-access.ts";
+import { prepareWrite } from "./write-image.ts";
+
+/** A driver's way to handle leading parts of a range. */
+export type RangeHandler = (offset: GuestOffset, length: number) => Io<HandledRange>;
+
+/**
+ * Makes a range read as zero: what the format can map as zero by `handler`, the rest (unaligned ends, or everything where the format
+ * can't) by zeroes in data. The caller holds the leases and has checked the range.
+ */
+export function* zeroImage(
+  access: FormatAccess,
+  offset: number,
+  length: number,
+  handler: RangeHandler | undefined,
+): Io<void> {
+  const end = offset + length;
+  let at = offset;
+  while (at < end && handler !== undefined) {
+    const handled = yield* tryHandler(handler, at, end - at);
+    if (handled === undefined || handled.length === 0) {
+      break;
+    }
+    yield* writeZeroData(access, at, handled.offset - at);
+    at = Math.min(handled.offset + handled.length, end);
+  }
+  yield* writeZeroData(access, at, end - at);
+}
+
+function* tryHandler(handler: RangeHandler, offset: number, length: number): Io<HandledRange | undefined> {
+  try {
+    return yield* handler(guestOffset(offset), length);
+  } catch (error) {
+    if (isImgError(error, "ERR_IMG_UNSUPPORTED")) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Zeroes a range by data, except where this layer says already that it reads as zero. */
+function* writeZeroData(access: FormatAccess, offset: number, length: number): Io<void> {
+  const { driver } = access;
+  const end = offset + length;
+  let at = offset;
+  while (at < end) {
+    const known = yield* driver.getMapping(guestOffset(at), end - at);
+    const mapped = Math.min(known.length, end - at);
+    if (known.kind === "zero") {
+      at += mapped;
+      continue;
+    }
+    const prepared = yield* prepareWrite(driver, at, known.kind === "eof" ? end - at : mapped, true);
+    const part = Math.min(prepared.length, end - at);
+    try {
+      yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: true });
+    } catch (error) {
+      prepared.abort();
+      throw error;
+    }
+    prepared.commit();
+    at += part;
+  }
+}

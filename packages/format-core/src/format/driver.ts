@@ -1,0 +1,107 @@
+import type { IoVector } from "@img/io-vector";
+import type { FormatAccess } from "../access/format-access.ts";
+import type { Io } from "../io/io.ts";
+import type { ShallowMapping } from "../mapping/mapping.ts";
+import type { GuestOffset, HostOffset } from "../numbers/offsets.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { ImageDescription } from "./image-description.ts";
+import type { Preallocation } from "./preallocation.ts";
+
+/** A host range that a guest range may be written to, not yet visible to readers. */
+export interface PreparedWrite {
+  readonly storage: Storage;
+  readonly offset: HostOffset;
+  /** Bytes that may be written, ≥ 1; may be less than asked for. */
+  readonly length: number;
+  /**
+   * Makes the written range the guest's. Runs without waiting, after the data is written, exactly once (or {@link abort} is).
+   */
+  commit(): void;
+  /** Gives everything back; the guest goes on seeing what it saw before. Runs without waiting. */
+  abort(): void;
+}
+
+/** What a driver is told about a write that it prepares. */
+export interface PrepareWriteOptions {
+  /** The caller writes every byte of the prepared range; its old contents need not be copied. */
+  readonly overwrite: boolean;
+}
+
+/** The part of a range that a driver took care of. `length` may be 0: nothing could be done. */
+export interface HandledRange {
+  readonly offset: GuestOffset;
+  readonly length: number;
+}
+
+/**
+ * An opened image, as its format's driver sees it. A driver answers where a byte is and makes ranges writable; it moves no
+ * guest data, except what only it can read. `FormatAccess` moves the bytes and keeps the leases: every method runs
+ * under a shared lease, those marked *exclusive* run alone.
+ *
+ * The interface is versioned by addition: new methods are optional.
+ */
+export interface FormatDriver {
+  /** The format's name, for example `"qcow2"`. */
+  readonly format: string;
+  /** Size of the disk in bytes. */
+  readonly size: number;
+  /** Whether the disk can be written. Never changes while open. */
+  readonly writable: boolean;
+  /** The storages that this layer itself uses (metadata first), not those of layers below. */
+  readonly storages: readonly Storage[];
+  /** The image below, if any. */
+  readonly backing?: FormatAccess | null;
+  /** Granularity in bytes of {@link ensureZeroMapping}; absent when zeroes can't be mapped. */
+  readonly zeroGranularity?: number;
+
+  /**
+   * {@link getMapping} for the case that everything needed is in memory: a plain call. `undefined` when it isn't.
+   */
+  peekMapping?(offset: GuestOffset, maxLength: number): ShallowMapping | undefined;
+  /**
+   * Where the byte at `offset` is, and for how many bytes that continues. `maxLength` is a hint; no I/O is done only to find a longer
+   * run. At or past `size` the answer is `eof`.
+   */
+  getMapping(offset: GuestOffset, maxLength: number): Io<ShallowMapping>;
+  /** Reads a range that was mapped as `special`. */
+  readSpecial?(into: IoVector, offset: GuestOffset): Io<void>;
+  /** Looks at data that is about to be written, and refuses it by throwing. Only called for a writable image. */
+  checkWrite?(offset: GuestOffset, from: IoVector): Io<void>;
+
+  /**
+   * Makes the range, or a leading part of it, writable. May keep other writers of the same blocks waiting until `commit` or `abort`.
+   * Absent: the format is read-only.
+   */
+  prepareWrite?(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite>;
+  /**
+   * Makes as much of the range as possible read as zero without writing data, and keeps host ranges where they are.
+   * The answer's offset is as near to `offset` as the format allows.
+   */
+  ensureZeroMapping?(offset: GuestOffset, length: number): Io<HandledRange>;
+  /** *Exclusive.* Like {@link ensureZeroMapping}, but frees host ranges. */
+  discardToZero?(offset: GuestOffset, length: number): Io<HandledRange>;
+  /** *Exclusive.* Frees host ranges; contents are undefined afterwards, but never what a backing image holds. */
+  discardToAny?(offset: GuestOffset, length: number): Io<HandledRange>;
+  /** *Exclusive.* Frees host ranges so that the backing image (or zero) shows. */
+  discardToBacking?(offset: GuestOffset, length: number): Io<HandledRange>;
+  /** Makes the disk larger. */
+  resizeGrow?(size: number, preallocation: Preallocation): Io<void>;
+  /** *Exclusive.* Makes the disk smaller. */
+  resizeShrink?(size: number): Io<void>;
+
+  /** Writes everything that is buffered to the storages, in an order that is safe at a power cut. */
+  flush(): Io<void>;
+  /** Makes the storages' contents durable. Does not imply {@link flush}. */
+  sync(): Io<void>;
+  /** *Exclusive.* Forgets what was read: somebody else changed the image. Unwritten changes are dropped only when asked to. */
+  invalidateCache?(options: { readonly discardDirty: boolean }): Io<void>;
+  /** *Exclusive.* Closes what the driver opened itself and the storages that it was given. Called once, after flush and sync. */
+  close(): Io<void>;
+
+  /** Whether storage extents may show holes under `raw` mappings: always for raw images, for qcow2 when its metadata was preallocated. */
+  hasSparseData?(): Io<boolean>;
+  /** What `img info` tells. */
+  describe?(): ImageDescription;
+  /** For people: `qcow2[file:"disk.qcow2"]`. */
+  toString(): string;
+}

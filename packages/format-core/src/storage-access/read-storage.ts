@@ -1,0 +1,58 @@
+import { IoVector } from "@img/io-vector";
+import { wrapHostError } from "../errors/wrap-host-error.ts";
+import type { Io } from "../io/io.ts";
+import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
+import type { Storage } from "../storage/storage.ts";
+import { isSyncStorage } from "../storage/sync-storage.ts";
+import { isAlignedRequest } from "./is-aligned-request.ts";
+import { bounceLength, storageState } from "./storage-state.ts";
+
+/**
+ * Fills `into` from `offset` on, whatever the storage's alignment. Never short; bytes past the end read as zero.
+ * Reads don't wait for writes in flight.
+ */
+export function* readStorage(storage: Storage, into: IoVector, offset: number): Io<void> {
+  if (into.length === 0) {
+    return;
+  }
+  if (isAlignedRequest(storage.limits, into, offset)) {
+    yield* readAligned(storage, into, offset);
+    return;
+  }
+  const state = storageState(storage);
+  const buffer = state.takeBuffer(storage);
+  try {
+    for (let done = 0; done < into.length; done += bounceLength) {
+      const part = into.slice(done, Math.min(done + bounceLength, into.length));
+      const start = alignDown(offset + done, storage.limits.request);
+      const unit = Math.max(storage.limits.request, storage.limits.memory);
+      const length = alignUp(offset + done + part.length - start, unit);
+      const bounce = buffer.subarray(0, length);
+      yield* readAligned(storage, IoVector.single(bounce), start);
+      const head = offset + done - start;
+      part.copyFromSlice(bounce.subarray(head, head + part.length));
+    }
+  } finally {
+    state.giveBack(buffer);
+  }
+}
+
+/** A read that respects the storage's limits. */
+export function* readAligned(storage: Storage, into: IoVector, offset: number): Io<void> {
+  try {
+    yield {
+      label: storage.label,
+      async: () => storage.read(into, offset),
+      ...(isSyncStorage(storage)
+        ? {
+            sync: () => {
+              storage.readSync(into, offset);
+            },
+          }
+        : {}),
+    };
+  } catch (error) {
+    const doing = `${storage.label}: cannot read ${String(into.length)} bytes at ${hex(offset)}`;
+    throw wrapHostError(error, doing, storage.label);
+  }
+}

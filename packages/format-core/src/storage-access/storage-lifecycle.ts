@@ -1,0 +1,82 @@
+import { ImgError } from "../errors/img-error.ts";
+import type { Io } from "../io/io.ts";
+import type { Storage, StoragePreallocation } from "../storage/storage.ts";
+import { callStorage } from "./call-storage.ts";
+import { checkWritable } from "./write-storage.ts";
+
+/** Hands the storage's buffers to the host. */
+export function flushStorage(storage: Storage): Io<void> {
+  return callStorage(
+    storage,
+    () => "cannot flush",
+    (asynchronous) => asynchronous.flush(),
+    (synchronous) => {
+      synchronous.flushSync();
+    },
+  );
+}
+
+/** Makes what was written durable. */
+export function syncStorage(storage: Storage): Io<void> {
+  return callStorage(
+    storage,
+    () => "cannot sync",
+    (asynchronous) => asynchronous.sync(),
+    (synchronous) => {
+      synchronous.syncSync();
+    },
+  );
+}
+
+/** Forgets what the storage buffers. */
+export function* invalidateStorage(storage: Storage): Io<void> {
+  if (storage.invalidate !== undefined) {
+    yield* callStorage(
+      storage,
+      () => "cannot invalidate",
+      (asynchronous) => asynchronous.invalidate?.(),
+      (synchronous) => {
+        synchronous.invalidateSync?.();
+      },
+    );
+  }
+}
+
+/**
+ * Sets the length in bytes.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` when the length is fixed; `ERR_IMG_READ_ONLY`.
+ */
+export function* resizeStorage(storage: Storage, size: number, preallocation: StoragePreallocation = "zero"): Io<void> {
+  checkWritable(storage);
+  if (storage.resize === undefined) {
+    throw new ImgError(
+      "ERR_IMG_UNSUPPORTED",
+      `${storage.label}: cannot resize from ${String(storage.size)} to ${String(size)} bytes: its length is fixed`,
+      { subject: storage.label },
+    );
+  }
+  yield* callStorage(
+    storage,
+    () => `cannot resize to ${String(size)} bytes`,
+    (asynchronous) => asynchronous.resize?.(size, preallocation),
+    (synchronous) => {
+      if (synchronous.resizeSync === undefined) {
+        throw new ImgError("ERR_IMG_ASYNC_ONLY", `${storage.label} has no synchronous way to resize`);
+      }
+      synchronous.resizeSync(size, preallocation);
+    },
+  );
+}
+
+/** Bytes of the host's medium that the storage takes; `undefined` when it can't tell. */
+export function* storageAllocatedSize(storage: Storage): Io<number | undefined> {
+  if (storage.allocatedSize === undefined) {
+    return undefined;
+  }
+  return yield* callStorage<number | undefined>(
+    storage,
+    () => "cannot ask for the allocated size",
+    (asynchronous) => asynchronous.allocatedSize?.(),
+    (synchronous) => synchronous.allocatedSizeSync?.(),
+  );
+}

@@ -1,0 +1,86 @@
+import { IoVector } from "@img/io-vector";
+import { ImgError } from "../errors/img-error.ts";
+import type { Io } from "../io/io.ts";
+import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
+import type { Storage } from "../storage/storage.ts";
+import { callStorage } from "./call-storage.ts";
+import { isAlignedRequest } from "./is-aligned-request.ts";
+import { readAligned } from "./read-storage.ts";
+import { bounceLength, storageState } from "./storage-state.ts";
+
+/**
+ * Writes `from` at `offset`, whatever the storage's alignment: an unaligned request reads and rewrites the blocks around it while
+ * other writes to these blocks wait. Such a write at the end may grow the storage to a whole block.
+ * @throws ImgError `ERR_IMG_READ_ONLY`
+ */
+export function* writeStorage(storage: Storage, from: IoVector, offset: number): Io<void> {
+  checkWritable(storage);
+  if (from.length === 0) {
+    return;
+  }
+  const { request, memory } = storage.limits;
+  if (request === 1 && memory === 1) {
+    // nobody rewrites neighbours here, so nobody has to wait
+    yield* writeAligned(storage, from, offset);
+    return;
+  }
+  if (isAlignedRequest(storage.limits, from, offset)) {
+    const release = yield* storageState(storage).locks.acquire(offset, from.length, false);
+    try {
+      yield* writeAligned(storage, from, offset);
+    } finally {
+      release();
+    }
+    return;
+  }
+  for (let done = 0; done < from.length; done += bounceLength) {
+    const part = from.slice(done, Math.min(done + bounceLength, from.length));
+    yield* rewriteBlocks(storage, part, offset + done);
+  }
+}
+
+function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<void> {
+  const unit = Math.max(storage.limits.request, storage.limits.memory);
+  const start = alignDown(offset, storage.limits.request);
+  const end = start + alignUp(offset + from.length - start, unit);
+  const state = storageState(storage);
+  const release = yield* state.locks.acquire(start, end - start, true);
+  const buffer = state.takeBuffer(storage);
+  try {
+    const bounce = buffer.subarray(0, end - start);
+    const head = offset - start;
+    if (end - start <= 2 * unit) {
+      yield* readAligned(storage, IoVector.single(bounce), start);
+    } else {
+      if (head > 0) {
+        yield* readAligned(storage, IoVector.single(bounce.subarray(0, unit)), start);
+      }
+      if (head + from.length < bounce.length) {
+        yield* readAligned(storage, IoVector.single(bounce.subarray(bounce.length - unit)), end - unit);
+      }
+    }
+    from.copyIntoSlice(bounce.subarray(head, head + from.length));
+    yield* writeAligned(storage, IoVector.single(bounce), start);
+  } finally {
+    state.giveBack(buffer);
+    release();
+  }
+}
+
+function writeAligned(storage: Storage, from: IoVector, offset: number): Io<void> {
+  return callStorage(
+    storage,
+    () => `cannot write ${String(from.length)} bytes at ${hex(offset)}`,
+    (asynchronous) => asynchronous.write(from, offset),
+    (synchronous) => {
+      synchronous.writeSync(from, offset);
+    },
+  );
+}
+
+/** @throws ImgError `ERR_IMG_READ_ONLY` when `storage` can't be written. */
+export function checkWritable(storage: Storage): void {
+  if (!storage.writable) {
+    throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label} is read-only`, { subject: storage.label });
+  }
+}
