@@ -252,7 +252,6 @@ export class IoVector implements Iterable<Uint8Array> {
   slice(start: number, end: number = this.#length): IoVector {
     checkRange(start, end, this.#length);
     if (end - start === this.#length) return IoVector.#own(this.#buffers.slice(), this.#length);
-    if (start === end) return new IoVector();
     const single = this.singleBuffer;
     if (single !== undefined) return new IoVector(single.subarray(start, end));
     return IoVector.#own(slicePieces(this.#buffers, start, end), end - start);

@@ -45,7 +45,6 @@ function* partialRuns(buffers: readonly Uint8Array[], granularity: number): Gene
     if (spanned === granularity) {
       yield { zero: spannedZero, length: granularity };
       spanned = 0;
-      spannedZero = true;
     }
     const end = buffer.length - ((buffer.length - at) % granularity);
     while (at < end) {
