@@ -15,7 +15,7 @@ const TOOLS = {
 };
 
 /** Administrators' programs are not on everybody's PATH. */
-const DIRECTORIES = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+const DIRECTORIES = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
 
 /**
  * Makes sure that the tests find the real tools: installs what is missing with apt-get.
@@ -66,7 +66,14 @@ function aptInstall(packages) {
 /** @param {readonly string[]} args */
 function apt(args) {
   const settings = ["DEBIAN_FRONTEND=noninteractive"];
-  const [program, ...rest] = [...(process.getuid?.() === 0 ? [] : ["sudo", "-n"]), "env", ...settings, "apt-get", "-qq", ...args];
+  const [program, ...rest] = [
+    ...(process.getuid?.() === 0 ? [] : ["sudo", "-n"]),
+    "env",
+    ...settings,
+    "apt-get",
+    "-qq",
+    ...args,
+  ];
   // A failure is judged by what is still missing afterwards: other packages' troubles are not ours.
   spawnSync(program ?? "env", rest, { stdio: ["ignore", 2, 2] });
 }

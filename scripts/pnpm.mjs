@@ -4,8 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import { root } from "./root.mjs";
 
 const windows = process.platform === "win32";
-const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const version = manifest.packageManager.replace(/^pnpm@/, "").replace(/\+.*$/, "");
+const version = pinnedVersion();
 
 /** Remembers where npx keeps pnpm, because asking npx again costs about a second for every command. */
 const memo = join(root, "node_modules", ".cache", "img", `pnpm-${version}`);
@@ -48,10 +47,17 @@ function findEnvironment() {
 
 /** Keeps the directory for the next command. Called after an install, which may have replaced `node_modules`. */
 export function rememberPnpm() {
-  const first = pnpmEnvironment()["PATH"]?.split(delimiter)[0];
-  if (first === undefined || first === process.env["PATH"]?.split(delimiter)[0]) return;
+  const first = pnpmEnvironment().PATH?.split(delimiter)[0];
+  if (first === undefined || first === process.env.PATH?.split(delimiter)[0]) return;
   mkdirSync(dirname(memo), { recursive: true });
   writeFileSync(memo, first);
+}
+
+function pinnedVersion() {
+  const manifest = /** @type {{ packageManager: string }} */ (
+    JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  );
+  return manifest.packageManager.replace(/^pnpm@/, "").replace(/\+.*$/, "");
 }
 
 /** @param {NodeJS.ProcessEnv} env */
@@ -62,7 +68,7 @@ function versionIn(env) {
 
 /** @param {NodeJS.ProcessEnv} env @param {string} directory */
 function withPath(env, directory) {
-  return { ...env, PATH: `${directory}${delimiter}${env["PATH"] ?? ""}` };
+  return { ...env, PATH: `${directory}${delimiter}${env.PATH ?? ""}` };
 }
 
 /** @param {NodeJS.ProcessEnv} env */
@@ -75,7 +81,7 @@ function fetchWithNpx(env) {
     shell: windows,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const found = run.stdout?.trim().split(/\r?\n/)[0];
-  if (run.status !== 0 || !found) throw new Error(`pnpm ${version} is neither on PATH nor could npx fetch it`);
+  const found = run.status === 0 ? run.stdout.trim().split(/\r?\n/)[0] : undefined;
+  if (!found) throw new Error(`pnpm ${version} is neither on PATH nor could npx fetch it`);
   return dirname(found);
 }

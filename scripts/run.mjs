@@ -3,7 +3,17 @@ import { install } from "./install.mjs";
 import { turbo } from "./turbo.mjs";
 
 /** What `check` runs, in one go so that turbo shares the builds among them. */
-const CHECKS = ["typecheck", "lint", "publint", "attw", "format:check", "knip", "boundaries"];
+const CHECKS = [
+  "typecheck",
+  "lint",
+  "publint",
+  "attw",
+  "format:check",
+  "knip",
+  "boundaries",
+  "lint:scripts",
+  "typecheck:scripts",
+];
 
 /** @type {Readonly<Record<string, (args: readonly string[]) => number | Promise<number>>>} */
 const tasks = {

@@ -14,7 +14,7 @@ export function start(args) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], {
       // npm changes to the root of the project; file names are meant from where the user stands.
-      cwd: process.env["INIT_CWD"] ?? process.cwd(),
+      cwd: process.env.INIT_CWD ?? process.cwd(),
       stdio: "inherit",
     });
     // The terminal sends these to the child too, which cleans up and then decides the exit code.

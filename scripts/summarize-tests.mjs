@@ -17,7 +17,7 @@ function count() {
   const total = { passed: 0, failed: 0 };
   for (const { name, report, hasTests } of testReports()) {
     if (existsSync(report)) {
-      const one = countReport(JSON.parse(readFileSync(report, "utf8")));
+      const one = countReport(readReport(report));
       total.passed += one.passed;
       total.failed += one.failed;
     } else if (hasTests) {
@@ -29,12 +29,29 @@ function count() {
 }
 
 /**
+ * The part of vitest's JSON report that is counted.
+ *
+ * @typedef {object} Report
+ * @property {number} numPassedTests
+ * @property {number} numFailedTests
+ * @property {boolean} success
+ * @property {{ status: string, assertionResults: unknown[] }[]} testResults
+ */
+
+/** @param {string} path */
+function readReport(path) {
+  return /** @type {Report} */ (JSON.parse(readFileSync(path, "utf8")));
+}
+
+/**
  * A file that could not be loaded has no tests in the report, only a status: it counts as one failure.
  *
- * @param {{ numPassedTests: number, numFailedTests: number, success: boolean, testResults: { status: string, assertionResults: unknown[] }[] }} report
+ * @param {Report} report
  */
 function countReport(report) {
-  const broken = report.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  const broken = report.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  ).length;
   const failed = report.numFailedTests + broken;
   // An error outside of any test (an unhandled rejection) fails the run but is in no count.
   return { passed: report.numPassedTests, failed: report.success || failed > 0 ? failed : 1 };

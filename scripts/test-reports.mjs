@@ -20,5 +20,6 @@ export function testReports() {
 
 /** @param {string} directory */
 function containsTests(directory) {
-  return existsSync(directory) && readdirSync(directory, { recursive: true }).some((name) => /\.test\.ts$/.test(`${name}`));
+  if (!existsSync(directory)) return false;
+  return readdirSync(directory, { recursive: true, encoding: "utf8" }).some((name) => name.endsWith(".test.ts"));
 }

@@ -1,3 +1,3 @@
 import { packageLint } from "@img/tooling/eslint";
 
-export default packageLint({ name: "@img/format-core", directory: import.meta.dirname });
+export default packageLint({ name: "@img/format-core", directory: import.meta.dirname, bareYield: ["src/io/**"] });

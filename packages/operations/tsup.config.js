@@ -1,3 +1,5 @@
 import { packageBuild } from "@img/tooling/tsup";
 
-export default packageBuild({ entry: {"index": "src/index.ts", "node": "src/node.ts", "node-worker": "src/node-worker.ts"} });
+export default packageBuild({
+  entry: { index: "src/index.ts", node: "src/node.ts", "node-worker": "src/node-worker.ts" },
+});
