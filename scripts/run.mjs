@@ -21,7 +21,7 @@ const tasks = {
     const { ensureTools } = await import("./ensure-tools.mjs");
     return turbo(["run", "test", ...args], { env: { IMG_TOOLS: ensureTools() } });
   },
-  check: (args) => turbo(["run", ...CHECKS, "--continue", ...args]),
+  check: (args) => turbo(["run", ...CHECKS, "--continue", "--output-logs", "errors-only", ...args]),
   async start(args) {
     const built = turbo(["run", "build", "--filter", "@img/cli"], { quiet: true });
     if (built !== 0) return built;

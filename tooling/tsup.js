@@ -17,9 +17,31 @@ export function packageBuild(options) {
     sourcemap: true,
     splitting: true,
     treeshake: true,
+    // `node:sqlite` and the like exist under the full name only.
     removeNodeProtocol: false,
     tsconfig: "tsconfig.json",
     silent: true,
     ...options,
   };
+}
+
+/**
+ * The tsup configuration of a program: one file for each entry with everything in it, which starts fastest and can be
+ * installed alone. It is made from the sources of our other packages, so none of them has to be built first.
+ *
+ * @param {import("tsup").Options & { entry: Record<string, string> }} options as for {@link packageBuild}
+ * @returns {import("tsup").Options}
+ */
+export function programBuild(options) {
+  return packageBuild({
+    dts: false,
+    splitting: false,
+    noExternal: [/./],
+    // The native helper is optional and has a binary for each platform.
+    external: ["koffi"],
+    esbuildOptions(build) {
+      build.conditions = ["@img/source", "module"];
+    },
+    ...options,
+  });
 }

@@ -23,7 +23,6 @@ export function packageTests(overrides = {}) {
         passWithNoTests: true,
         reporters: ["default", "json"],
         outputFile: { json: "test-results/vitest.json" },
-        coverage: { provider: "v8", include: ["src/**"] },
       },
     }),
     overrides,

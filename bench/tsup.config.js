@@ -1,0 +1,3 @@
+import { programBuild } from "@img/tooling/tsup";
+
+export default programBuild({ entry: { main: "src/main.ts" } });
