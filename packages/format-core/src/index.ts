@@ -74,6 +74,10 @@ export {
 } from "./storage-access/storage-lifecycle.ts";
 export { writeStorage } from "./storage-access/write-storage.ts";
 export { zeroStorage } from "./storage-access/zero-storage.ts";
+export { AnnotatedStorage } from "./storage/annotated-storage.ts";
+export { InterceptingStorage, type StorageCall } from "./storage/intercepting-storage.ts";
+export { MemoryStorage, type MemoryStorageOptions } from "./storage/memory-storage.ts";
+export { NullStorage } from "./storage/null-storage.ts";
 export {
   anyLimits,
   type Extent,
@@ -82,4 +86,5 @@ export {
   type StoragePreallocation,
   type WriteZeroesOptions,
 } from "./storage/storage.ts";
+export { StorageDecorator } from "./storage/storage-decorator.ts";
 export { isSyncStorage, type SyncStorage } from "./storage/sync-storage.ts";

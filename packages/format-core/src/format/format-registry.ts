@@ -6,8 +6,7 @@ import { runAsync } from "../io/run-async.ts";
 import { readStorage } from "../storage-access/read-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Format } from "./define-format.ts";
-import type { FormatDriver } from "./driver.ts";
-import type { CreateOptions, OpenOptions } from "./open-options.ts";
+import type { OpenOptions } from "./open-options.ts";
 
 /** A format whose options are those that every format has. Every {@link Format} is one. */
 // methods are bivariant in their parameters, so formats with options of their own fit

@@ -52,7 +52,7 @@ const waiting = [
 export function fromAsyncDriver<D extends AsyncFormatDriver>(driver: D): FormatDriver & { readonly async: D } {
   const adapted: Record<string, unknown> = { async: driver };
   for (const name of waiting) {
-    const method = driver[name] as ((...args: unknown[]) => MaybePromise<unknown>) | undefined;
+    const method = Reflect.get(driver, name) as ((...args: unknown[]) => MaybePromise<unknown>) | undefined;
     if (method !== undefined) {
       adapted[name] = (...args: unknown[]): Io<unknown> =>
         perform({ label: String(driver), async: () => method.apply(driver, args) });

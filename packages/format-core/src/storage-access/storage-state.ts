@@ -1,4 +1,5 @@
 import { RangeLocks } from "../io/range-locks.ts";
+import { StorageDecorator } from "../storage/storage-decorator.ts";
 import type { Storage } from "../storage/storage.ts";
 import { AlignedBuffer } from "./aligned-buffer.ts";
 
@@ -9,8 +10,12 @@ const buffersKept = 4;
 
 /** What the access functions remember of a storage: who writes where, and buffers to reuse. */
 export class StorageState {
-  readonly locks: RangeLocks = new RangeLocks();
+  readonly locks: RangeLocks;
   readonly #free: Uint8Array[] = [];
+
+  constructor(locks: RangeLocks) {
+    this.locks = locks;
+  }
 
   /** A buffer of {@link bounceLength} bytes plus room to align both ends. */
   takeBuffer(storage: Storage): Uint8Array {
@@ -34,7 +39,10 @@ const states = new WeakMap<Storage, StorageState>();
 export function storageState(storage: Storage): StorageState {
   let state = states.get(storage);
   if (state === undefined) {
-    state = new StorageState();
+    // a decorator and what it decorates are one object to writers
+    const inner: Storage | undefined =
+      storage instanceof StorageDecorator ? (storage as StorageDecorator).inner : undefined;
+    state = new StorageState(inner === undefined ? new RangeLocks() : storageState(inner).locks);
     states.set(storage, state);
   }
   return state;

@@ -60,9 +60,9 @@ export interface Storage extends AsyncDisposable {
    * Something that is equal for two storages exactly when they are the same object on the host (for example device and inode). Serves to
    * find loops in chains of images. Without it only the very same `Storage` counts as the same.
    */
-  readonly identity?: string;
+  readonly identity?: string | undefined;
   /** Where the object lies, in a form that opens it again (a path, a URL). Without it the object has no name. */
-  readonly location?: string;
+  readonly location?: string | undefined;
 
   /** Fills all of `into` from `offset` on. Never short; bytes past the end read as zero. */
   read(into: IoVector, offset: number): MaybePromise<void>;
