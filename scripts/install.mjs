@@ -18,7 +18,8 @@ export function install({ force = false } = {}) {
   const wanted = fingerprint();
   if (!force && readStamp() === wanted) return;
   process.stderr.write("installing the dependencies…\n");
-  const run = spawnSync("pnpm", ["install", "--frozen-lockfile", "--reporter", "append-only", "--loglevel", "warn"], {
+  // Warnings are only that the command line has no file to link to before it has been built.
+  const run = spawnSync("pnpm", ["install", "--frozen-lockfile", "--reporter", "append-only", "--loglevel", "error"], {
     cwd: root,
     env: pnpmEnvironment(),
     shell: process.platform === "win32",

@@ -29,8 +29,6 @@ function findEnvironment() {
     TURBO_TELEMETRY_DISABLED: "1",
     DO_NOT_TRACK: "1",
     COREPACK_ENABLE_DOWNLOAD_PROMPT: "0",
-    // Another version of pnpm must say its own number instead of fetching ours into a place of its own.
-    npm_config_manage_package_manager_versions: "false",
     // What npm says about itself would be taken for pnpm's own by the scripts below it.
     npm_config_user_agent: undefined,
   };
@@ -62,7 +60,13 @@ function pinnedVersion() {
 
 /** @param {NodeJS.ProcessEnv} env */
 function versionIn(env) {
-  const run = spawnSync("pnpm", ["--version"], { cwd: root, env, encoding: "utf8", shell: windows });
+  const run = spawnSync("pnpm", ["--version"], {
+    cwd: root,
+    // Another version of pnpm must say its own number instead of fetching ours into a place of its own.
+    env: { ...env, npm_config_manage_package_manager_versions: "false" },
+    encoding: "utf8",
+    shell: windows,
+  });
   return run.status === 0 ? run.stdout.trim() : undefined;
 }
 
