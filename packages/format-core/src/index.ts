@@ -1,6 +1,7 @@
 export { FormatAccess, type AbortOptions, type PlanReadOptions } from "./access/format-access.ts";
 export type { DataMapping, FormatIo } from "./access/format-io.ts";
 export type { ReadStep } from "./access/read-plan.ts";
+export { TableCache, type TableCacheOptions } from "./cache/table-cache.ts";
 export { ImgError, isImgError, type ImgErrorCode, type ImgErrorDetails } from "./errors/img-error.ts";
 export { wrapHostError } from "./errors/wrap-host-error.ts";
 export { defineFormat, type Format, type FormatDefinition } from "./format/define-format.ts";
