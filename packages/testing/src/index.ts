@@ -1,1 +1,14 @@
-export {};
+export { assertBytes, assertBytesOfEither } from "./assert/assert-bytes.ts";
+export { ModelDisk } from "./model/model-disk.ts";
+export { SeededRandom } from "./random/seeded-random.ts";
+export type { RecordedOperation } from "./recording/recorded-operation.ts";
+export { Recording, type CrashOptions, type CrashState, type RecordedEntry } from "./recording/recording.ts";
+export { AlignedStorage } from "./storages/aligned-storage.ts";
+export { AsyncStorage } from "./storages/async-storage.ts";
+export { CountingStorage, type StorageCount, type StorageRequest } from "./storages/counting-storage.ts";
+export { DelayStorage, type DelayStorageOptions } from "./storages/delay-storage.ts";
+export { FaultPlan, type Fault, type FaultRule } from "./storages/fault-plan.ts";
+export { FaultStorage, type FaultStorageOptions } from "./storages/fault-storage.ts";
+export { RecordingStorage, type RecordingStorageOptions } from "./storages/recording-storage.ts";
+export { storageMethods, type StorageMethod } from "./storages/storage-method.ts";
+export type { TestCase } from "./suite/test-case.ts";
