@@ -20,6 +20,9 @@ export function packageTests(overrides = {}) {
         environment: "node",
         pool: "forks",
         maxWorkers: 2,
+        // Against hanging only: a busy machine must not fail a property that runs thousands of cases.
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
         passWithNoTests: true,
         reporters: ["default", "json"],
         outputFile: { json: "test-results/vitest.json" },
