@@ -1,0 +1,312 @@
+import { ImgError } from "@img/format-core";
+import fc from "fast-check";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import type { ClusterCodec, Codecs } from "../src/codecs/codec.ts";
+import { codecs as node } from "../src/codecs/node.ts";
+import { codecs as portable } from "../src/codecs/portable.ts";
+import { ZstdWasmCodec } from "../src/codecs/zstd-wasm-codec.ts";
+import { zstdWasmDeflated, zstdWasmDigest, zstdWasmLength } from "../src/codecs/zstd-wasm-binary.ts";
+
+const clusterSize = 65536;
+
+/** Deterministic bytes of a mixture that compresses to about half. */
+function mixed(length: number, seed: number = 1): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = seed;
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[at] = (at >> 7) % 2 === 0 ? state >>> 24 : (at * 7) & 0x3f;
+  }
+  return bytes;
+}
+
+function random(length: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = seed;
+  for (let at = 0; at < length; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+function decompress(codec: ClusterCodec, source: Uint8Array, length: number): Uint8Array {
+  const target = new Uint8Array(length);
+  codec.decompressInto(source, target);
+  return target;
+}
+
+function codeOf(run: () => void): string | undefined {
+  try {
+    run();
+  } catch (error) {
+    return error instanceof ImgError ? error.code : `not an ImgError: ${String(error)}`;
+  }
+  return undefined;
+}
+
+const all: readonly (readonly [string, Codecs])[] = [
+  ["node", node],
+  ["portable", portable],
+];
+
+describe.each(all)("the %s codecs", (_name, codecs) => {
+  describe.each(["zlib", "zstd"] as const)("%s", (method) => {
+    const codec = codecs[method];
+    const compress = (bytes: Uint8Array, level?: number): Uint8Array =>
+      codec.compress!(bytes, level === undefined ? {} : { level })!;
+
+    it("gives back what it compressed, for every cluster size", () => {
+      for (let bits = 9; bits <= 21; bits++) {
+        const bytes = mixed(2 ** bits);
+        const compressed = compress(bytes);
+        expect(compressed.length).toBeLessThan(bytes.length);
+        expect(Buffer.compare(decompress(codec, compressed, bytes.length), bytes)).toBe(0);
+      }
+    });
+
+    it("ignores garbage behind the compressed data", () => {
+      const bytes = mixed(clusterSize);
+      const compressed = compress(bytes);
+      for (const tail of [new Uint8Array(511), random(511, 3), random(1024, 4), compressed]) {
+        expect(Buffer.compare(decompress(codec, concat(compressed, tail), clusterSize), bytes)).toBe(0);
+      }
+    });
+
+    it("refuses every truncation", () => {
+      const compressed = compress(mixed(4096));
+      // zlib: an end code of up to 15 bits isn't missed when the target is full
+      const needed = compressed.length - (method === "zlib" ? 2 : 0);
+      for (let length = 0; length < needed; length++) {
+        expect(codeOf(() => decompress(codec, compressed.subarray(0, length), 4096))).toBe("ERR_IMG_CORRUPT");
+      }
+    });
+
+    it("refuses data that ends before the target is full", () => {
+      const compressed = compress(mixed(4096));
+      expect(codeOf(() => decompress(codec, compressed, 4097))).toBe("ERR_IMG_CORRUPT");
+    });
+
+    it("keeps nothing of a failed call for the next one", () => {
+      const bytes = mixed(clusterSize);
+      const compressed = compress(bytes);
+      for (let round = 0; round < 5; round++) {
+        const damaged = Uint8Array.from(compressed);
+        damaged.fill(0xff, 200 + round, 900);
+        codeOf(() => decompress(codec, damaged, clusterSize));
+        expect(Buffer.compare(decompress(codec, compressed, clusterSize), bytes)).toBe(0);
+      }
+    });
+
+    it("answers random bytes and flipped bits with an ImgError or a full target, never with anything else", () => {
+      const compressed = compress(mixed(4096));
+      const garbage = fc.uint8Array({ maxLength: 600 });
+      const flipped = fc
+        .array(fc.tuple(fc.nat(compressed.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 })
+        .map((changes) => {
+          const copy = Uint8Array.from(compressed);
+          for (const [at, value] of changes) copy[at] = value;
+          return copy;
+        });
+      fc.assert(
+        fc.property(fc.oneof(garbage, flipped), (source) => {
+          const code = codeOf(() => decompress(codec, source, 4096));
+          expect([undefined, "ERR_IMG_CORRUPT", "ERR_IMG_UNSUPPORTED"]).toContain(code);
+        }),
+        { numRuns: 400 },
+      );
+    });
+
+    it("doesn't write outside of its target", () => {
+      const bytes = mixed(4096);
+      const compressed = compress(bytes);
+      const memory = new Uint8Array(8192).fill(0xee);
+      codec.decompressInto(compressed, memory.subarray(1000, 1000 + 4096));
+      expect(memory.subarray(0, 1000).every((byte) => byte === 0xee)).toBe(true);
+      expect(memory.subarray(5096).every((byte) => byte === 0xee)).toBe(true);
+      expect(Buffer.compare(memory.subarray(1000, 5096), bytes)).toBe(0);
+    });
+
+    it("has nothing to say about data that doesn't get smaller", () => {
+      expect(codec.compress!(random(clusterSize, 7))).toBeUndefined();
+      expect(codec.compress!(new Uint8Array([1]))).toBeUndefined();
+    });
+
+    it("compresses better or faster as told", () => {
+      const bytes = mixed(clusterSize);
+      for (const level of [1, 9]) {
+        expect(Buffer.compare(decompress(codec, compress(bytes, level), clusterSize), bytes)).toBe(0);
+      }
+    });
+  });
+
+  describe("zlib", () => {
+    it("fills the target and stops when the stream goes on", () => {
+      const bytes = mixed(3 * clusterSize);
+      const compressed = deflateRawSync(bytes, { windowBits: 12 });
+      expect(Buffer.compare(decompress(codecs.zlib, compressed, clusterSize), bytes.subarray(0, clusterSize))).toBe(0);
+    });
+
+    it("stops a bomb when the target is full", () => {
+      const bomb = deflateRawSync(Buffer.alloc(64 * 1024 * 1024));
+      expect(decompress(codecs.zlib, bomb, clusterSize).every((byte) => byte === 0)).toBe(true);
+    });
+
+    it("reads streams that look back 32 KiB", () => {
+      const half = random(30_000, 5);
+      const bytes = concat(half, half);
+      const compressed = deflateRawSync(bytes, { windowBits: 15, level: 9 });
+      expect(compressed.length).toBeLessThan(31_000);
+      expect(Buffer.compare(decompress(codecs.zlib, compressed, bytes.length), bytes)).toBe(0);
+    });
+
+    it("reads stored, fixed and empty blocks", () => {
+      const bytes = mixed(4096);
+      const stored = deflateRawSync(bytes, { level: 0 });
+      const fixed = deflateRawSync(bytes, { strategy: constants.Z_FIXED });
+      const flushed = deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+      for (const compressed of [stored, fixed, flushed]) {
+        expect(Buffer.compare(decompress(codecs.zlib, compressed, 4096), bytes)).toBe(0);
+      }
+    });
+
+    it("writes streams that look back no further than 4 KiB", () => {
+      const half = random(8192, 5);
+      const compressed = codecs.zlib.compress!(concat(half, half, new Uint8Array(16384)))!;
+      // had the second half been found in the first, it would take no room
+      expect(compressed.length).toBeGreaterThan(16000);
+      expect(inflateRawSync(compressed, { windowBits: 12 }).length).toBe(32768);
+    });
+  });
+
+  describe("zstd", () => {
+    const { zstd } = codecs;
+
+    it("reads frames behind each other, and skips skippable ones", () => {
+      const bytes = mixed(8192);
+      const first = zstd.compress!(bytes.subarray(0, 5000))!;
+      const second = zstd.compress!(bytes.subarray(5000))!;
+      const skippable = concat(Uint8Array.of(0x53, 0x2a, 0x4d, 0x18, 5, 0, 0, 0), random(5, 1));
+      const source = concat(skippable, first, skippable, second, random(100, 9));
+      expect(Buffer.compare(decompress(zstd, source, 8192), bytes)).toBe(0);
+    });
+
+    it("refuses a frame that goes on when the target is full", () => {
+      const compressed = zstd.compress!(mixed(8192))!;
+      expect(codeOf(() => decompress(zstd, compressed, 8191))).toBe("ERR_IMG_CORRUPT");
+    });
+
+    it("refuses a run-length bomb without decoding it", () => {
+      // no content size, a window of 128 MiB, 10,000 run-length blocks of 128 KiB
+      const block = Uint8Array.of(0x02, 0x00, 0x10, 0x00);
+      const blocks = new Uint8Array(40_000);
+      for (let at = 0; at < blocks.length; at += 4) blocks.set(block, at);
+      blocks[blocks.length - 4]! |= 1;
+      const bomb = concat(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88), blocks);
+      expect(codeOf(() => decompress(zstd, bomb, clusterSize))).toBe("ERR_IMG_CORRUPT");
+    });
+
+    it("reads a frame with a window of 128 MiB, and refuses a larger one", () => {
+      const content = Uint8Array.of(0x01 | (4 << 3), 0x00, 0x00, 1, 2, 3, 4);
+      const frame = (window: number): Uint8Array =>
+        concat(Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, window), content);
+      expect([...decompress(zstd, frame(17 << 3), 4)]).toEqual([1, 2, 3, 4]);
+      expect(codeOf(() => decompress(zstd, frame(18 << 3), 4))).toBe("ERR_IMG_UNSUPPORTED");
+      expect(codeOf(() => decompress(zstd, frame(0xff), 4))).toBe("ERR_IMG_UNSUPPORTED");
+    });
+
+    it("refuses a content size that isn't true", () => {
+      const bytes = mixed(4096);
+      const compressed = zstd.compress!(bytes)!;
+      const flag = compressed[4]! >> 6;
+      expect(flag).toBe(1);
+      const low = (compressed[4]! & 0x20) === 0 ? 6 : 5;
+      compressed[low]! += 1;
+      expect(codeOf(() => decompress(zstd, compressed, 4097))).toBe("ERR_IMG_CORRUPT");
+      expect(codeOf(() => decompress(zstd, compressed, 4096))).toBe("ERR_IMG_CORRUPT");
+    });
+  });
+});
+
+describe("the WebAssembly zstd codec", () => {
+  it("can be loaded ahead, or not", async () => {
+    const loaded = new ZstdWasmCodec();
+    await loaded.load();
+    await loaded.load();
+    const compressed = loaded.compress(mixed(4096))!;
+    expect(Buffer.compare(decompress(new ZstdWasmCodec(), compressed, 4096), mixed(4096))).toBe(0);
+  });
+
+  it("is the binary that its digest names", () => {
+    const bytes = inflateRawSync(Buffer.from(zstdWasmDeflated, "base64"));
+    expect(bytes.length).toBe(zstdWasmLength);
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(zstdWasmDigest);
+  });
+
+  it("takes no more memory after a thousand clusters than after the first", () => {
+    const codec = new ZstdWasmCodec();
+    const compressed = codec.compress(mixed(clusterSize))!;
+    decompress(codec, compressed, clusterSize);
+    const before = process.memoryUsage().external;
+    for (let round = 0; round < 1000; round++) {
+      codec.compress(mixed(4096, round));
+      codec.decompressInto(compressed, new Uint8Array(clusterSize));
+    }
+    globalThis.gc?.();
+    expect(process.memoryUsage().external - before).toBeLessThan(96 * 1024 * 1024);
+  });
+});
+
+/** The compressed clusters of an image made by qemu-img, as its L2 tables name them. */
+function qemuClusters(method: "zlib" | "zstd", bytes: Uint8Array): { source: Uint8Array; guest: number }[] {
+  const directory = mkdtempSync(join(tmpdir(), "img-codecs-"));
+  try {
+    const raw = join(directory, "raw");
+    const image = join(directory, "image");
+    writeFileSync(raw, bytes);
+    const options = `compression_type=${method}`;
+    execFileSync("qemu-img", ["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, raw, image]);
+    const file = readFileSync(image);
+    const view = new DataView(file.buffer, file.byteOffset, file.length);
+    const l2 = Number(view.getBigUint64(Number(view.getBigUint64(40)))) & ~511;
+    const found: { source: Uint8Array; guest: number }[] = [];
+    for (let index = 0; index < bytes.length / clusterSize; index++) {
+      const high = view.getUint32(l2 + index * 8);
+      if ((high & 0x4000_0000) === 0) continue;
+      // 64 KiB clusters: 54 bits of offset, then the number of further sectors
+      const sectors = (high & 0x3fff_ffff) >>> 22;
+      const offset = (high & 0x3f_ffff) * 2 ** 32 + view.getUint32(l2 + index * 8 + 4);
+      const length = (sectors + 1) * 512 - (offset % 512);
+      const source = new Uint8Array(length);
+      source.set(file.subarray(offset, offset + length));
+      found.push({ source, guest: index * clusterSize });
+    }
+    return found;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+describe.each(["zlib", "zstd"] as const)("clusters that qemu-img compressed with %s", (method) => {
+  it("are read by every implementation", () => {
+    const bytes = mixed(40 * clusterSize);
+    const clusters = qemuClusters(method, bytes);
+    expect(clusters.length).toBe(40);
+    for (const { source, guest } of clusters) {
+      for (const [, codecs] of all) {
+        const found = decompress(codecs[method], source, clusterSize);
+        expect(Buffer.compare(found, bytes.subarray(guest, guest + clusterSize))).toBe(0);
+      }
+    }
+  });
+});
