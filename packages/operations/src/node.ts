@@ -1,1 +1,3 @@
-export {};
+export { defaultFormats } from "./node/default-formats.ts";
+export type { GateSpec, ImageSpec } from "./node/image-spec.ts";
+export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";

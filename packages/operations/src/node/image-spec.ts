@@ -1,0 +1,41 @@
+import type { BlockingPolicy, LockPolicy, NativePolicy } from "@img/storage-fs";
+
+/** What an image may open by itself: everything, nothing, or what lies within a directory. */
+export type GateSpec = "allow-all" | "deny-all" | { readonly within: string };
+
+/**
+ * Which image to open and how, as plain data: it can be sent to a worker thread, which opens the same image with descriptors of its
+ * own.
+ */
+export interface ImageSpec {
+  /** A file or block device. A plain name, whatever it looks like. */
+  readonly path: string;
+  /** Name of the format. Default: it is guessed from the contents. */
+  readonly format?: string;
+  /** Open for writing. Default `false`. */
+  readonly writable?: boolean;
+  /** Allow writing although the format was only guessed. Default `false`. */
+  readonly writeProbed?: boolean;
+  /** How files answer. Default `"always"`: at once, which is fastest for jobs and needed in the synchronous world. */
+  readonly blocking?: BlockingPolicy;
+  /** Past the host's page cache. Default `false`. */
+  readonly direct?: boolean;
+  /** Default `"auto"`. */
+  readonly lock?: LockPolicy;
+  /** Read although somebody else writes. Default `false`. */
+  readonly forceShare?: boolean;
+  /** Default `"auto"`. */
+  readonly native?: NativePolicy;
+  /** Show the disk as it was in this snapshot: its id or name, or exactly one of both. */
+  readonly snapshot?: string | { readonly id?: string; readonly name?: string };
+  /** Where a raw image begins in the file, bytes. Only for the format raw. */
+  readonly rawOffset?: number;
+  /** How many bytes of the file a raw image has. Only for the format raw. Default: up to the file's end. */
+  readonly rawSize?: number;
+  /** The image below; `null`: none. Default: what the image names, if {@link gate} allows it. */
+  readonly backing?: ImageSpec | null;
+  /** The external data file; `null`: none. Default: what the image names, if {@link gate} allows it. */
+  readonly dataFile?: string | null;
+  /** What the image, and those below, may open by themselves. Default `"deny-all"`. */
+  readonly gate?: GateSpec;
+}

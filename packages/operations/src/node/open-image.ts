@@ -1,0 +1,130 @@
+import {
+  allowAll,
+  allowWithin,
+  closeAfterFailure,
+  denyAll,
+  ImgError,
+  runAsync,
+  runSync,
+  type FormatAccess,
+  type FormatRegistry,
+  type Io,
+  type OpenGate,
+  type OpenGateOptions,
+  type RegistryOpenOptions,
+  type Storage,
+} from "@img/format-core";
+import type { Qcow2OpenOptions } from "@img/qcow2";
+import type { RawOpenOptions } from "@img/raw";
+import { fileOpener, type FileOpenOptions } from "@img/storage-fs";
+import { closesWith } from "./closes-with.ts";
+import { defaultFormats } from "./default-formats.ts";
+import type { GateSpec, ImageSpec } from "./image-spec.ts";
+import { openFile } from "./open-file.ts";
+
+/** Options of {@link openImage}. */
+export interface OpenImageOptions {
+  /** The formats that the image, and those below, may have. Default: qcow2 and raw. */
+  readonly formats?: FormatRegistry;
+}
+
+/** All options that our formats have; each takes those it knows. */
+type AllOpenOptions = RegistryOpenOptions & Qcow2OpenOptions & RawOpenOptions;
+
+/**
+ * Opens an image that lies in a file.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` when `spec` asks for something that the image's format doesn't have; else as `FileStorage.open` and
+ * `FormatRegistry.open`
+ */
+export function openImage(spec: ImageSpec, options: OpenImageOptions = {}): Promise<FormatAccess> {
+  return runAsync(openImageIo(spec, options));
+}
+
+/** {@link openImage} in the synchronous world. */
+export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): FormatAccess {
+  return runSync(openImageIo(spec, options));
+}
+
+/** {@link openImage} for use inside other operations. */
+export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
+  const formats = options.formats ?? defaultFormats();
+  const storage = yield* openFile(spec.path, { ...fileOptions(spec), writable: spec.writable === true });
+  let backing: FormatAccess | undefined;
+  try {
+    const format = spec.format ?? (yield* formats.probeIo(storage)).format.name;
+    checkAsked(spec, formats.get(format).name);
+    if (spec.backing !== undefined && spec.backing !== null) {
+      backing = yield* openImageIo(spec.backing, { formats });
+    }
+    return yield* openWith(formats, storage, spec, backing);
+  } catch (error) {
+    yield* closeAfterFailure(storage);
+    if (backing !== undefined) {
+      yield* backing.io.close();
+    }
+    throw error;
+  }
+}
+
+function* openWith(
+  formats: FormatRegistry,
+  storage: Storage,
+  spec: ImageSpec,
+  backing: FormatAccess | undefined,
+): Io<FormatAccess> {
+  const dataFile =
+    typeof spec.dataFile === "string"
+      ? yield* openFile(spec.dataFile, { ...fileOptions(spec), writable: spec.writable === true })
+      : spec.dataFile;
+  const options: AllOpenOptions = {
+    gate: openGate(spec, formats),
+    writable: spec.writable === true,
+    writeProbed: spec.writeProbed === true,
+    ...(spec.format === undefined ? {} : { format: spec.format }),
+    ...(spec.snapshot === undefined ? {} : { snapshot: spec.snapshot }),
+    ...(spec.rawOffset === undefined ? {} : { offset: spec.rawOffset }),
+    ...(spec.rawSize === undefined ? {} : { size: spec.rawSize }),
+    ...(dataFile === undefined ? {} : { dataFile }),
+    ...(spec.backing === undefined ? {} : { backing: backing ?? null }),
+  };
+  const owner = backing === undefined ? storage : closesWith(storage, backing);
+  try {
+    return yield* formats.openIo(owner, options);
+  } catch (error) {
+    if (dataFile !== undefined && dataFile !== null) {
+      yield* closeAfterFailure(dataFile);
+    }
+    throw error;
+  }
+}
+
+/** @throws ImgError when `spec` asks for what `format` doesn't have, which its driver would silently ignore */
+function checkAsked(spec: ImageSpec, format: string): void {
+  const refuse = (what: string): never => {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${spec.path}: a ${format} image has no ${what}`, { subject: spec.path });
+  };
+  if (format !== "raw" && (spec.rawOffset !== undefined || spec.rawSize !== undefined)) refuse("offset or size");
+  if (format !== "raw") return;
+  if (spec.snapshot !== undefined) refuse("snapshots");
+  if (spec.backing !== undefined && spec.backing !== null) refuse("backing image");
+  if (spec.dataFile !== undefined && spec.dataFile !== null) refuse("data file");
+}
+
+function fileOptions(spec: ImageSpec): Omit<FileOpenOptions, "writable"> {
+  return {
+    blocking: spec.blocking ?? "always",
+    ...(spec.direct === undefined ? {} : { direct: spec.direct }),
+    ...(spec.lock === undefined ? {} : { lock: spec.lock }),
+    ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
+    ...(spec.native === undefined ? {} : { native: spec.native }),
+  };
+}
+
+function openGate(spec: ImageSpec, formats: FormatRegistry): OpenGate {
+  const gate: GateSpec = spec.gate ?? "deny-all";
+  if (gate === "deny-all") {
+    return denyAll;
+  }
+  const options: OpenGateOptions = { opener: fileOpener(fileOptions(spec)), formats };
+  return gate === "allow-all" ? allowAll(options) : allowWithin(gate.within, options);
+}
