@@ -1,1 +1,36 @@
-export {};
+export type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
+export type { ClusterCodec, Codecs, CompressOptions } from "./codecs/codec.ts";
+export { parseLuksHeader, type LuksHeader, type LuksKeySlot } from "./crypto/load-luks-header.ts";
+export {
+  decodeText,
+  extensionTypes,
+  parseExtensions,
+  parseFeatureNames,
+  type FeatureName,
+  type HeaderExtension,
+} from "./header/extensions.ts";
+export {
+  autoclear,
+  compatible,
+  featureNumbers,
+  hasFeature,
+  incompatible,
+  type FeatureBits,
+  type FeatureKind,
+} from "./header/features.ts";
+export type { Qcow2Header } from "./header/header.ts";
+export { headerLayout } from "./header/layout.ts";
+export { parseHeader } from "./header/parse-header.ts";
+export type { ImageTables } from "./image-tables.ts";
+export type { ClusterMapping } from "./mapping/cluster-mapping.ts";
+export type { Qcow2CreateOptions, Qcow2OpenOptions } from "./open/open-options.ts";
+export type { Qcow2Info } from "./qcow2-info.ts";
+export type { Qcow2Image } from "./qcow2-image.ts";
+export { qcow2 } from "./qcow2.ts";
+export { refcountAt } from "./refcounts/refcount.ts";
+export type { RefcountReader } from "./refcounts/refcount-reader.ts";
+export type { SnapshotSelector } from "./snapshots/find-snapshot.ts";
+export type { Snapshot } from "./snapshots/snapshot.ts";
+export { compressedCluster, entryOffset, type CompressedCluster, type L2EntryLayout } from "./tables/l2-entry.ts";
+export type { L1Entry, L1Table } from "./tables/l1-table.ts";
+export type { TableReader } from "./tables/table-reader.ts";

@@ -15,6 +15,11 @@ export interface OpenOptions {
   readonly backing?: FormatAccess | null;
   /** The external data file. Omitted: what the header names, opened through the gate. `null`: none. Closed with the image. */
   readonly dataFile?: Storage | null;
+  /**
+   * Read headers only, to describe the image: nothing else is opened, what can't be read (encrypted contents) is no obstacle, and guest
+   * data and mappings are refused. Default `false`.
+   */
+  readonly inspect?: boolean;
   /** The images above this one; set by gates, so that loops and endless chains are found. */
   readonly chain?: OpenChain;
   /**

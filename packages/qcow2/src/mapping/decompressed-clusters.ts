@@ -1,0 +1,122 @@
+import { IoVector } from "@img/io-vector";
+import { hex, ImgError, perform, readStorage, TableCache, type Io, type Storage } from "@img/format-core";
+import type { ClusterCodec } from "../codecs/codec.ts";
+import type { CompressedCluster } from "../tables/l2-entry.ts";
+
+/** What is kept at least, in clusters: a small budget must not make every read of a large cluster inflate it anew. */
+const leastClusters = 2;
+
+function* refuseStore(): Io<void> {
+  throw new Error("a decompressed cluster was changed");
+}
+
+/** Reads compressed clusters, and keeps the latest of them inflated. */
+export class DecompressedClusters {
+  readonly #storage: Storage;
+  readonly #codec: ClusterCodec;
+  #codecLoaded = false;
+  readonly #clusterSize: number;
+  readonly #cache: TableCache<number, Uint8Array>;
+  /** Lengths of the compressed data, by host offset, of those being loaded. */
+  readonly #lengths = new Map<number, number>();
+  #compressed: Uint8Array | undefined;
+
+  /** @param maxBytes - what may be kept; at least two clusters are */
+  constructor(storage: Storage, codec: ClusterCodec, clusterSize: number, maxBytes: number) {
+    this.#storage = storage;
+    this.#codec = codec;
+    this.#clusterSize = clusterSize;
+    const load = (offset: number): Io<Uint8Array> => this.#load(offset);
+    this.#cache = new TableCache<number, Uint8Array>({
+      maxBytes: Math.max(maxBytes, leastClusters * clusterSize),
+      what: "decompressed cluster",
+      sizeOf: (cluster) => cluster.length,
+      load,
+      store: refuseStore,
+    });
+  }
+
+  /** Whether nothing is kept. */
+  get isEmpty(): boolean {
+    return this.#cache.isEmpty;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#cache.invalidate({ discardDirty: true });
+  }
+
+  /** Forgets the cluster at host offset `offset`: something else will be there. */
+  forget(offset: number): void {
+    this.#cache.delete(offset);
+  }
+
+  /**
+   * Fills `into` with bytes of a compressed cluster, from `within` on.
+   * @throws ImgError `ERR_IMG_CORRUPT` when the cluster can't be decompressed.
+   */
+  *read(place: CompressedCluster, within: number, into: IoVector): Io<void> {
+    const whole = into.singleBuffer;
+    const kept = this.#cache.peek(place.offset);
+    if (kept !== undefined) {
+      into.copyFromSlice(kept.subarray(within, within + into.length));
+    } else if (whole?.length === this.#clusterSize) {
+      // the reader takes all of it: no detour, and nothing worth keeping
+      yield* this.#decompress(place, whole);
+    } else {
+      this.#lengths.set(place.offset, place.length);
+      try {
+        const cluster = yield* this.#cache.get(place.offset);
+        into.copyFromSlice(cluster.subarray(within, within + into.length));
+      } finally {
+        this.#lengths.delete(place.offset);
+      }
+    }
+  }
+
+  *#load(offset: number): Io<Uint8Array> {
+    const length = this.#lengths.get(offset) ?? 0;
+    const cluster = new Uint8Array(this.#clusterSize);
+    yield* this.#decompress({ offset, length }, cluster);
+    return cluster;
+  }
+
+  *#decompress(place: CompressedCluster, target: Uint8Array): Io<void> {
+    yield* this.#loadCodec();
+    const buffer = this.#takeBuffer(place.length);
+    try {
+      const source = buffer.subarray(0, place.length);
+      yield* readStorage(this.#storage, IoVector.single(source), place.offset);
+      this.#codec.decompressInto(source, target);
+    } catch (cause) {
+      if (cause instanceof ImgError && cause.code === "ERR_IMG_CORRUPT") {
+        throw new ImgError(
+          "ERR_IMG_CORRUPT",
+          `compressed cluster of at most ${String(place.length)} bytes at host offset ${hex(place.offset)}: ${cause.message}`,
+          { cause },
+        );
+      }
+      throw cause;
+    } finally {
+      this.#compressed = buffer;
+    }
+  }
+
+  *#loadCodec(): Io<void> {
+    const codec = this.#codec;
+    if (!this.#codecLoaded && codec.load !== undefined) {
+      // where waiting is impossible, a codec prepares itself when it is used
+      yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
+    }
+    this.#codecLoaded = true;
+  }
+
+  /** The buffer that the last read used, if nobody else uses it and it is long enough. */
+  #takeBuffer(length: number): Uint8Array {
+    const buffer = this.#compressed;
+    this.#compressed = undefined;
+    return buffer !== undefined && buffer.length >= length
+      ? buffer
+      : new Uint8Array(Math.max(length, this.#clusterSize));
+  }
+}

@@ -1,0 +1,126 @@
+import { codecs as defaultCodecs } from "#codecs";
+import {
+  closeAfterFailure,
+  denyAll,
+  ImgError,
+  OpenChain,
+  type FormatAccess,
+  type Io,
+  type Storage,
+} from "@img/format-core";
+import { loadHeader } from "../header/load-header.ts";
+import { Qcow2Image } from "../qcow2-image.ts";
+import type { Qcow2Info } from "../qcow2-info.ts";
+import { findSnapshot } from "../snapshots/find-snapshot.ts";
+import { loadInfo } from "./load-info.ts";
+import { locateBacking } from "./locate-reference.ts";
+import type { Qcow2OpenOptions } from "./open-options.ts";
+
+/** Opens a qcow2 image; see `qcow2.open`. */
+export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow2Image> {
+  const chain = (options.chain ?? new OpenChain()).enter(storage);
+  if (options.writable === true) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${storage.label}: qcow2 images can't be written yet`);
+  }
+  const loaded = yield* loadHeader(storage);
+  const info = yield* loadInfo(storage, loaded);
+  const inspect = options.inspect === true;
+  if (!inspect) {
+    refuseUnreadable(storage, info);
+  }
+  const snapshot = options.snapshot === undefined ? undefined : findSnapshot(info.snapshots, options.snapshot);
+  const dataFile = inspect ? null : yield* openDataFile(storage, info, options, chain);
+  try {
+    const backing = inspect ? null : yield* openBacking(storage, info, options, chain);
+    return new Qcow2Image({
+      storage,
+      dataFile,
+      backing,
+      ownsBacking: options.backing === undefined,
+      header: loaded.header,
+      extensions: loaded.extensions,
+      info,
+      inspect,
+      snapshot,
+      codecs: { ...defaultCodecs, ...options.codecs },
+      l2CacheSize: options.l2CacheSize,
+      clusterCacheSize: options.clusterCacheSize,
+    });
+  } catch (error) {
+    if (dataFile !== null && dataFile !== options.dataFile) {
+      yield* closeAfterFailure(dataFile);
+    }
+    throw error;
+  }
+}
+
+function refuseUnreadable(storage: Storage, info: Qcow2Info): void {
+  if (info.encryption !== "none") {
+    throw new ImgError(
+      "ERR_IMG_UNSUPPORTED",
+      `${storage.label} is encrypted (${info.encryption === "aes" ? "AES" : "LUKS"}): its contents can't be read`,
+      { feature: "encryption", subject: storage.label },
+    );
+  }
+}
+
+function* openDataFile(
+  storage: Storage,
+  info: Qcow2Info,
+  options: Qcow2OpenOptions,
+  chain: OpenChain,
+): Io<Storage | null> {
+  const given = options.dataFile;
+  if (!info.externalDataFile) {
+    if (given !== undefined && given !== null) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${storage.label} has no external data file, but was given one`);
+    }
+    return null;
+  }
+  if (given !== undefined && given !== null) {
+    return given;
+  }
+  if (given === null) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${storage.label} can't be read without its external data file`, {
+      feature: "external data file",
+    });
+  }
+  const name = info.dataFile;
+  if (name === undefined) {
+    throw new ImgError("ERR_IMG_CORRUPT", `${storage.label} needs an external data file, but names none`);
+  }
+  return yield* (options.gate ?? denyAll).openStorage({
+    kind: "data-file",
+    name,
+    // a plain name, whatever it looks like: CVE-2024-4467
+    location: storage.resolve?.(name) ?? name,
+    format: "raw",
+    writable: false,
+    from: storage,
+    chain,
+  });
+}
+
+function* openBacking(
+  storage: Storage,
+  info: Qcow2Info,
+  options: Qcow2OpenOptions,
+  chain: OpenChain,
+): Io<FormatAccess | null> {
+  if (options.backing !== undefined) {
+    return options.backing;
+  }
+  const name = info.backingFile;
+  if (name === undefined) {
+    return null;
+  }
+  return yield* (options.gate ?? denyAll).openImage({
+    kind: "backing",
+    name,
+    location: locateBacking(storage, name),
+    format: options.backingFormat ?? info.backingFormat,
+    writable: false,
+    from: storage,
+    chain,
+  });
+}

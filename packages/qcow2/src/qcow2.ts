@@ -1,0 +1,28 @@
+import { defineFormat, type Format } from "@img/format-core";
+import { magic } from "./header/layout.ts";
+import { openImage } from "./open/open-image.ts";
+import type { Qcow2CreateOptions, Qcow2OpenOptions } from "./open/open-options.ts";
+import type { Qcow2Image } from "./qcow2-image.ts";
+
+/** Magic and version. */
+const probeLength = 8;
+
+/** The qcow2 format: versions 2 and 3. */
+export const qcow2: Format<Qcow2Image, Qcow2OpenOptions> = defineFormat<
+  Qcow2Image,
+  Qcow2OpenOptions,
+  Qcow2CreateOptions
+>({
+  name: "qcow2",
+  extensions: [".qcow2"],
+  probeLength,
+  probe(header) {
+    if (header.length < probeLength) {
+      return 0;
+    }
+    const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+    // version 1 is another format
+    return view.getUint32(0) === magic && view.getUint32(4) >= 2 ? 100 : 0;
+  },
+  open: openImage,
+});

@@ -1,0 +1,41 @@
+import { IoVector } from "@img/io-vector";
+import { ImgError, readStorage, type Io, type Storage } from "@img/format-core";
+import type { Qcow2Header } from "../header/header.ts";
+import { limits } from "../header/layout.ts";
+import { parseSnapshot, snapshotHeadLength, snapshotLengths } from "./parse-snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Read ahead; most tables fit. */
+const chunkLength = 64 * 1024;
+
+/**
+ * Reads the snapshot table.
+ * @throws ImgError `ERR_IMG_CORRUPT` when it is longer than 64 MiB or has an impossible entry.
+ */
+export function* loadSnapshots(storage: Storage, header: Qcow2Header): Io<readonly Snapshot[]> {
+  const snapshots: Snapshot[] = [];
+  const clusterSize = 2 ** header.clusterBits;
+  let chunk = new Uint8Array(0);
+  let chunkStart = 0;
+  let at = 0;
+  function* bytes(length: number): Io<Uint8Array> {
+    if (at < chunkStart || at + length > chunkStart + chunk.length) {
+      chunk = new Uint8Array(Math.max(length, chunkLength));
+      chunkStart = at;
+      yield* readStorage(storage, IoVector.from(chunk), header.snapshotsOffset + at);
+    }
+    return chunk.subarray(at - chunkStart, at - chunkStart + length);
+  }
+  for (let index = 0; index < header.snapshotCount; index++) {
+    const lengths = snapshotLengths(yield* bytes(snapshotHeadLength));
+    if (at + lengths.entry > limits.snapshotTableLength) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `snapshot table is longer than ${String(limits.snapshotTableLength)} bytes at entry ${String(index)}`,
+      );
+    }
+    snapshots.push(parseSnapshot(yield* bytes(lengths.entry), lengths, header.version, clusterSize));
+    at += lengths.entry;
+  }
+  return snapshots;
+}
