@@ -1,0 +1,65 @@
+import type { IoVector } from "@img/io-vector";
+import type { HostCall } from "../host-call.ts";
+
+/** Alignment that a file wants for direct I/O, in bytes. */
+export interface DirectAlignment {
+  readonly memory: number;
+  readonly request: number;
+}
+
+/**
+ * System calls that Node has not. They answer as the kernel does: what the call returns, or the negated errno. None of them throws.
+ */
+export interface NativeCalls {
+  /**
+   * Reads as much as the host has in memory, without waiting for a medium.
+   * @returns bytes read from the start of `into`, or the negated errno: EAGAIN (nothing in memory), EOPNOTSUPP (never possible here)
+   */
+  readResident(fd: number, into: IoVector, offset: number): number;
+  /** Where data starts at or after `offset`. ENXIO: nowhere; EINVAL: can't tell. Moves the descriptor's own position. */
+  seekData(fd: number, offset: number): HostCall<number>;
+  /** Where a hole starts at or after `offset`; the file's end counts as one. */
+  seekHole(fd: number, offset: number): HostCall<number>;
+  /** Frees a range, which then reads as zero. Doesn't change the length. */
+  punchHole(fd: number, offset: number, length: number): HostCall<number>;
+  /** Makes a range read as zero and keeps or makes it allocated. Grows the file. */
+  zeroRange(fd: number, offset: number, length: number): HostCall<number>;
+  /** Reserves space for a range without changing what is in it. Grows the file. */
+  allocate(fd: number, offset: number, length: number): HostCall<number>;
+  /** Tells a block device that a range isn't needed. */
+  discardDevice(fd: number, offset: number, length: number): HostCall<number>;
+  /** Length of a block device in bytes. */
+  deviceSize(fd: number): number;
+  /** Alignment for direct I/O; `undefined` where the kernel or the file system doesn't tell. */
+  directAlignment(fd: number): DirectAlignment | undefined;
+  /** Takes a shared lock of one byte that belongs to the open file (OFD lock), without waiting. */
+  lockByte(fd: number, byte: number): number;
+  /** Gives the lock of one byte back. */
+  unlockByte(fd: number, byte: number): number;
+  /** Whether another open file has a lock on one byte: 1 or 0. */
+  isByteLocked(fd: number, byte: number): number;
+}
+
+/** errno values that matter here, negated as {@link NativeCalls} gives them. They are the same on all architectures that the helper runs on. */
+export const failure = {
+  ENXIO: -6,
+  EAGAIN: -11,
+  EACCES: -13,
+  ENODEV: -19,
+  EINVAL: -22,
+  ENOTTY: -25,
+  ENOLCK: -37,
+  ENOSYS: -38,
+  EOPNOTSUPP: -95,
+} as const;
+
+/** Whether the host says that it can't do this at all, as opposed to having failed. */
+export function isUnsupported(result: number): boolean {
+  return (
+    result === failure.EOPNOTSUPP ||
+    result === failure.ENOSYS ||
+    result === failure.ENODEV ||
+    result === failure.ENOTTY ||
+    result === failure.EINVAL
+  );
+}

@@ -1,0 +1,101 @@
+import { fstatSync, type Stats } from "node:fs";
+import type { StorageLimits } from "@img/format-core";
+import type { FileKind } from "./file-kind.ts";
+import type { FileSystemTraits } from "./file-system-traits.ts";
+import type { BlockingPolicy } from "./file-options.ts";
+import type { NativeCalls } from "./native/native-calls.ts";
+
+/** A system call that changes how a file is laid out. */
+export type Change = "punch hole" | "zero range" | "allocate" | "discard device";
+
+/** What is known of a file when it has just been opened. */
+export interface OpenFileFacts {
+  readonly fd: number;
+  readonly label: string;
+  readonly kind: FileKind;
+  readonly writable: boolean;
+  readonly blocking: BlockingPolicy;
+  /** What kind of file system it lies on; `undefined` if that isn't known. */
+  readonly fileSystem: FileSystemTraits | undefined;
+  readonly native: NativeCalls | undefined;
+  readonly limits: StorageLimits;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** An open file, as the parts of a {@link FileStorage} share it. */
+export class OpenFile {
+  readonly fd: number;
+  readonly label: string;
+  readonly kind: FileKind;
+  readonly writable: boolean;
+  readonly blocking: BlockingPolicy;
+  readonly native: NativeCalls | undefined;
+  readonly limits: StorageLimits;
+  readonly fileSystem: FileSystemTraits | undefined;
+  /** Whether reads, writes, and changes of the layout are done at once in the asynchronous world. */
+  readonly transfersAtOnce: boolean;
+  /** Whether questions to the file system are asked at once in the asynchronous world. */
+  readonly questionsAtOnce: boolean;
+
+  /** Calls of which the host said that it can't do them here, so that it isn't asked again. */
+  readonly refused: Set<Change> = new Set<Change>();
+  /** Whether the host can't read without waiting here. */
+  noResidentReads = false;
+  /** Why written data may be lost: the first failure to make it durable. */
+  lost: { readonly error: unknown } | undefined;
+
+  #size: number;
+  #resizes = 0;
+
+  constructor(facts: OpenFileFacts) {
+    this.fd = facts.fd;
+    this.label = facts.label;
+    this.kind = facts.kind;
+    this.writable = facts.writable;
+    this.blocking = facts.blocking;
+    this.native = facts.native;
+    this.limits = facts.limits;
+    this.fileSystem = facts.fileSystem;
+    this.transfersAtOnce =
+      facts.blocking === "always" || (facts.blocking === "cached" && facts.fileSystem?.inMemory === true);
+    this.questionsAtOnce = facts.blocking !== "never";
+    this.#size = facts.size;
+  }
+
+  /** Length in bytes, as far as it is known here. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Changes with every resize; see {@link wrote}. */
+  get epoch(): number {
+    return this.#resizes;
+  }
+
+  /**
+   * Notes that something was written.
+   *
+   * @param end - where the written range ends
+   * @param epoch - {@link epoch} of when the write began: after a resize meanwhile, only the host knows the length
+   */
+  wrote(end: number, epoch: number): void {
+    if (epoch !== this.#resizes) {
+      this.measure();
+    } else if (end > this.#size && this.kind === "file") {
+      this.#size = end;
+    }
+  }
+
+  /** Notes that the length is about to be changed by other means than writing. */
+  resizing(): void {
+    this.#resizes++;
+  }
+
+  /** Asks the host for the length. A block device has a fixed one. */
+  measure(stats: Stats = fstatSync(this.fd)): void {
+    if (this.kind === "file") {
+      this.#size = stats.size;
+    }
+  }
+}

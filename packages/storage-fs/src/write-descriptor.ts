@@ -1,0 +1,68 @@
+import { write, writeSync, writev, writevSync } from "node:fs";
+import type { IoVector } from "@img/io-vector";
+import { isInterrupted, longestTransfer, pieceFrom } from "./transfer.ts";
+
+/** Writes all of `from` at `offset`. */
+export function writeDescriptorSync(fd: number, from: IoVector, offset: number): void {
+  const single = from.singleBuffer;
+  const length = from.length;
+  let done = 0;
+  while (done < length) {
+    let count: number;
+    try {
+      count =
+        single === undefined
+          ? writevSync(fd, pieceFrom(from, done), offset + done)
+          : writeSync(fd, single, done, Math.min(length - done, longestTransfer), offset + done);
+    } catch (error) {
+      if (isInterrupted(error)) {
+        continue;
+      }
+      throw error;
+    }
+    if (count === 0) {
+      throw nothingWritten(length - done);
+    }
+    done += count;
+  }
+}
+
+/**
+ * The same through the thread pool.
+ *
+ * @param settled - called once, with what went wrong or `undefined`
+ */
+export function writeDescriptor(fd: number, from: IoVector, offset: number, settled: (error: unknown) => void): void {
+  const single = from.singleBuffer;
+  const length = from.length;
+  let done = 0;
+  const next = (): void => {
+    if (single === undefined) {
+      writev(fd, pieceFrom(from, done), offset + done, onWritten);
+    } else {
+      write(fd, single, done, Math.min(length - done, longestTransfer), offset + done, onWritten);
+    }
+  };
+  const onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {
+    if (error !== null && !isInterrupted(error)) {
+      settled(error);
+      return;
+    }
+    if (error === null && count === 0) {
+      settled(nothingWritten(length - done));
+      return;
+    }
+    done += error === null ? count : 0;
+    if (done < length) {
+      next();
+    } else {
+      settled(undefined);
+    }
+  };
+  next();
+}
+
+/** Asking again could go on forever. */
+function nothingWritten(left: number): Error {
+  return Object.assign(new Error(`EIO: the host took none of ${String(left)} bytes`), { code: "EIO" });
+}
