@@ -1,1 +1,13 @@
-export {};
+export { compare, type CompareOptions, type CompareResult } from "./compare/compare.ts";
+export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
+export { sectorAlignedSize } from "./image-size.ts";
+export { backingLocation, hasProtocol } from "./info/backing-location.ts";
+export { info, type ImageInfo, type InfoOptions } from "./info/image-info.ts";
+export { infoChain, type ChainReference, type InfoChainOptions } from "./info/info-chain.ts";
+export { qemuInfo, type QemuInfo, type QemuSnapshot } from "./info/qemu-info.ts";
+export type { MapEntry } from "./map/map-entry.ts";
+export { map, type MapOptions } from "./map/map.ts";
+export type { MapRange } from "./map/map-reader.ts";
+export { qemuMapEntry, type QemuMapEntry } from "./map/qemu-map.ts";
+export { measure, type MeasureOptions, type MeasureResult, type MeasureSource } from "./measure/measure.ts";
+export type { Progress } from "./progress.ts";

@@ -1,0 +1,65 @@
+import type { FormatAccess, Io } from "@img/format-core";
+import { sectorAlignedSize } from "../image-size.ts";
+import { ChainStatus } from "./chain-status.ts";
+import { joinEntries, mapEntry, type MapEntry } from "./map-entry.ts";
+
+/** Look-ups under one lease: enough to make leases cheap, few enough that nobody waits long. */
+const batchLength = 1024;
+
+/** The part of a disk to look at, in bytes. */
+export interface MapRange {
+  /** Default 0. */
+  readonly offset?: number;
+  /** Default: up to the end of the disk. What goes past the end is ignored. */
+  readonly length?: number;
+}
+
+/** Walks over a disk and joins what belongs together. Reads metadata only. */
+export class MapReader {
+  readonly #image: FormatAccess;
+  readonly #status: ChainStatus;
+  readonly #end: number;
+  #at: number;
+  #open: MapEntry | undefined;
+
+  constructor(image: FormatAccess, range: MapRange = {}) {
+    this.#image = image;
+    this.#status = new ChainStatus(image);
+    const size = sectorAlignedSize(image);
+    this.#at = range.offset ?? 0;
+    this.#end = range.length === undefined ? size : Math.min(size, this.#at + range.length);
+  }
+
+  /** Whether nothing is left. */
+  get isDone(): boolean {
+    return this.#at >= this.#end && this.#open === undefined;
+  }
+
+  /** Up to where the disk was looked at, in bytes. */
+  get position(): number {
+    return this.#at;
+  }
+
+  /** The next entries, in order; may be none although more follow, see {@link isDone}. */
+  *next(): Io<MapEntry[]> {
+    return yield* this.#image.io.shared(() => this.#collect());
+  }
+
+  *#collect(): Io<MapEntry[]> {
+    const entries: MapEntry[] = [];
+    for (let count = 0; count < batchLength && this.#at < this.#end; count++) {
+      const found = mapEntry(this.#at, yield* this.#status.at(this.#at, this.#end - this.#at));
+      this.#at += found.length;
+      const joined = this.#open === undefined ? found : joinEntries(this.#open, found);
+      if (joined === undefined && this.#open !== undefined) {
+        entries.push(this.#open);
+      }
+      this.#open = joined ?? found;
+    }
+    if (this.#at >= this.#end && this.#open !== undefined) {
+      entries.push(this.#open);
+      this.#open = undefined;
+    }
+    return entries;
+  }
+}
