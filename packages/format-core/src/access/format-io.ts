@@ -5,7 +5,7 @@ import type { Preallocation } from "../format/preallocation.ts";
 import type { Io } from "../io/io.ts";
 import { LeaseLock } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
-import { checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
+import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { readImage } from "./read-image.ts";
@@ -45,7 +45,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.getShallowMapping */
   *getShallowMapping(offset: number, maxLength: number): Io<ShallowMapping> {
-    checkRange(offset, maxLength);
+    checkMappingRange(offset, maxLength);
     return yield* this.shared(() => this.#shallow(offset, maxLength));
   }
 
@@ -58,7 +58,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.getMapping */
   *getMapping(offset: number, maxLength: number): Io<Mapping> {
-    checkRange(offset, maxLength);
+    checkMappingRange(offset, maxLength);
     return yield* this.shared(() => resolveMapping(this.#access, offset, maxLength));
   }
 
@@ -84,62 +84,73 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.writev */
   *write(from: IoVector, offset: number): Io<void> {
-    this.#checkWritableRange(offset, from.length);
-    yield* this.shared(() => writeImage(this.#access, from, offset));
+    checkRange(offset, from.length);
+    yield* this.shared(() => {
+      this.#checkWritableRange(offset, from.length);
+      return writeImage(this.#access, from, offset);
+    });
   }
 
   /** @see FormatAccess.ensureDataMapping */
   *ensureDataMapping(offset: number, length: number, overwrite: boolean): Io<DataMapping> {
-    this.#checkWritableRange(offset, length);
-    if (length === 0) {
-      throw new RangeError("length 0: expected at least 1");
-    }
-    return yield* this.shared(() => this.#ensureDataMapping(offset, length, overwrite));
+    checkMappingRange(offset, length);
+    return yield* this.shared(() => {
+      this.#checkWritableRange(offset, length);
+      return this.#ensureDataMapping(offset, length, overwrite);
+    });
   }
 
   *#ensureDataMapping(offset: number, length: number, overwrite: boolean): Io<DataMapping> {
-    const prepared = yield* prepareWrite(this.#access.driver, offset, length, overwrite);
+    const prepared = yield* prepareWrite(this.#access.driver, offset, length, { overwrite, direct: true });
     prepared.commit();
     return { storage: prepared.storage, offset: prepared.offset, length: Math.min(prepared.length, length) };
   }
 
   /** @see FormatAccess.writeZeroes */
   *writeZeroes(offset: number, length: number): Io<void> {
-    this.#checkWritableRange(offset, length);
+    checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined =
-      driver.ensureZeroMapping === undefined ? undefined : driver.ensureZeroMapping.bind(driver);
-    yield* this.shared(() => zeroImage(this.#access, offset, length, handler));
+    const handler: RangeHandler | undefined = driver.ensureZeroMapping?.bind(driver);
+    yield* this.shared(() => {
+      this.#checkWritableRange(offset, length);
+      return zeroImage(this.#access, offset, length, handler);
+    });
   }
 
   /** @see FormatAccess.discardToZero */
   *discardToZero(offset: number, length: number): Io<void> {
-    this.#checkWritableRange(offset, length);
+    checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined =
-      driver.discardToZero === undefined ? undefined : driver.discardToZero.bind(driver);
-    yield* this.exclusive(() => zeroImage(this.#access, offset, length, handler));
+    const handler: RangeHandler | undefined = driver.discardToZero?.bind(driver);
+    yield* this.exclusive(() => {
+      this.#checkWritableRange(offset, length);
+      return zeroImage(this.#access, offset, length, handler);
+    });
   }
 
   /** @see FormatAccess.discardToAny */
   *discardToAny(offset: number, length: number): Io<void> {
-    this.#checkWritableRange(offset, length);
+    checkRange(offset, length);
     const { driver } = this.#access;
-    if (driver.discardToAny !== undefined) {
-      const handler: RangeHandler = driver.discardToAny.bind(driver);
-      yield* this.exclusive(() => discard(handler, offset, length));
-    }
+    const handler: RangeHandler | undefined = driver.discardToAny?.bind(driver);
+    yield* this.exclusive(() => {
+      this.#checkWritableRange(offset, length);
+      return discard(handler, offset, length);
+    });
   }
 
   /** @see FormatAccess.discardToBacking */
   *discardToBacking(offset: number, length: number): Io<void> {
-    this.#checkWritableRange(offset, length);
+    checkRange(offset, length);
     const { driver } = this.#access;
-    if (driver.discardToBacking === undefined) {
-      throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images have no backing image to discard to`);
-    }
-    const handler: RangeHandler = driver.discardToBacking.bind(driver);
-    yield* this.exclusive(() => discard(handler, offset, length));
+    const handler: RangeHandler | undefined = driver.discardToBacking?.bind(driver);
+    yield* this.exclusive(() => {
+      this.#checkWritableRange(offset, length);
+      if (handler === undefined) {
+        throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images have no backing image to discard to`);
+      }
+      return discard(handler, offset, length);
+    });
   }
 
   /** @see FormatAccess.resize */
@@ -154,7 +165,11 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.resizeGrow */
   *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
-    checkRange(0, size);
+    checkOffset(size, "size");
+    yield* this.shared(() => this.#grow(size, preallocation));
+  }
+
+  *#grow(size: number, preallocation: Preallocation): Io<void> {
     const { driver } = this.#access;
     this.#checkWritable();
     if (size <= driver.size) {
@@ -163,13 +178,16 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     if (driver.resizeGrow === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be resized`);
     }
-    const grow = driver.resizeGrow.bind(driver);
-    yield* this.shared(() => grow(size, preallocation));
+    yield* driver.resizeGrow(size, preallocation);
   }
 
   /** @see FormatAccess.resizeShrink */
   *resizeShrink(size: number): Io<void> {
-    checkRange(0, size);
+    checkOffset(size, "size");
+    yield* this.exclusive(() => this.#shrink(size));
+  }
+
+  *#shrink(size: number): Io<void> {
     const { driver } = this.#access;
     this.#checkWritable();
     if (size >= driver.size) {
@@ -178,8 +196,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     if (driver.resizeShrink === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be made smaller`);
     }
-    const shrink = driver.resizeShrink.bind(driver);
-    yield* this.exclusive(() => shrink(size));
+    yield* driver.resizeShrink(size);
   }
 
   /** @see FormatAccess.flush */
@@ -195,15 +212,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   /** @see FormatAccess.invalidateCache */
   *invalidateCache(discardDirty: boolean): Io<void> {
     const { driver } = this.#access;
-    if (driver.invalidateCache !== undefined) {
-      const invalidate = driver.invalidateCache.bind(driver);
-      yield* this.exclusive(() => invalidate({ discardDirty }));
-    }
+    yield* this.exclusive(() => driver.invalidateCache?.({ discardDirty }) ?? nothing());
   }
 
   /** @see FormatAccess.close */
   *close(): Io<void> {
-    if (this.#state !== "open") {
+    if (this.#state === "closed") {
       return;
     }
     yield* this.#lease.exclusive();
@@ -328,8 +342,6 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   }
 
   #checkWritableRange(offset: number, length: number): void {
-    checkRange(offset, length);
-    this.#checkOpen();
     this.#checkWritable();
     const { size } = this.#access.driver;
     if (offset + length > size) {
@@ -341,10 +353,21 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   }
 }
 
-function* discard(handler: RangeHandler, offset: number, length: number): Io<void> {
+function checkMappingRange(offset: number, length: number): void {
+  checkRange(offset, length);
+  if (length === 0) {
+    throw new RangeError("length 0: expected at least 1");
+  }
+}
+
+function* nothing(): Io<void> {
+  // what a driver without the method does
+}
+
+function* discard(handler: RangeHandler | undefined, offset: number, length: number): Io<void> {
   const end = offset + length;
   let at = offset;
-  while (at < end) {
+  while (at < end && handler !== undefined) {
     const handled = yield* handler(guestOffset(at), end - at);
     if (handled.length === 0) {
       return;

@@ -1,6 +1,6 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
-import type { FormatDriver, PreparedWrite } from "../format/driver.ts";
+import type { FormatDriver, PreparedWrite, PrepareWriteOptions } from "../format/driver.ts";
 import { all } from "../io/all.ts";
 import type { Io } from "../io/io.ts";
 import { guestOffset } from "../numbers/offsets.ts";
@@ -16,15 +16,22 @@ interface Part {
 /** Writes all of `from`, or fails. The caller holds the leases and has checked the range. */
 export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
   const { driver } = access;
-  if (driver.checkWrite !== undefined) {
-    yield* driver.checkWrite(guestOffset(offset), from);
+  const finished = driver.checkWrite === undefined ? undefined : yield* driver.checkWrite(guestOffset(offset), from);
+  try {
+    yield* writeParts(access, from, offset);
+  } finally {
+    finished?.();
   }
+}
+
+function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<void> {
+  const { driver } = access;
   let done = 0;
   while (done < from.length) {
     const parts: Part[] = [];
     try {
       while (done < from.length && parts.length < access.writeParallelization) {
-        const prepared = yield* prepareWrite(driver, offset + done, from.length - done, true);
+        const prepared = yield* prepareWrite(driver, offset + done, from.length - done, { overwrite: true });
         const length = Math.min(prepared.length, from.length - done);
         parts.push({ prepared, from: from.slice(done, done + length), begun: false });
         done += length;
@@ -60,10 +67,10 @@ export function* prepareWrite(
   driver: FormatDriver,
   offset: number,
   length: number,
-  overwrite: boolean,
+  options: PrepareWriteOptions,
 ): Io<PreparedWrite> {
   if (driver.prepareWrite === undefined) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be written`);
   }
-  return yield* driver.prepareWrite(guestOffset(offset), length, { overwrite });
+  return yield* driver.prepareWrite(guestOffset(offset), length, options);
 }

@@ -55,7 +55,7 @@ function* writeZeroData(access: FormatAccess, offset: number, length: number): I
       at += mapped;
       continue;
     }
-    const prepared = yield* prepareWrite(driver, at, known.kind === "eof" ? end - at : mapped, true);
+    const prepared = yield* prepareWrite(driver, at, known.kind === "eof" ? end - at : mapped, { overwrite: true });
     const part = Math.min(prepared.length, end - at);
     try {
       yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: true });

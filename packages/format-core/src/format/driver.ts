@@ -25,6 +25,8 @@ export interface PreparedWrite {
 export interface PrepareWriteOptions {
   /** The caller writes every byte of the prepared range; its old contents need not be copied. */
   readonly overwrite: boolean;
+  /** The caller writes to the storage itself whenever it likes; {@link FormatDriver.checkWrite} doesn't see the data. Default `false`. */
+  readonly direct?: boolean;
 }
 
 /** The part of a range that a driver took care of. `length` may be 0: nothing could be done. */
@@ -65,8 +67,12 @@ export interface FormatDriver {
   getMapping(offset: GuestOffset, maxLength: number): Io<ShallowMapping>;
   /** Reads a range that was mapped as `special`. */
   readSpecial?(into: IoVector, offset: GuestOffset): Io<void>;
-  /** Looks at data that is about to be written, and refuses it by throwing. Only called for a writable image. */
-  checkWrite?(offset: GuestOffset, from: IoVector): Io<void>;
+  /**
+   * Looks at data that is about to be written, and refuses it by throwing. Only called for a writable image, before anything else
+   * is done.
+   * @returns what to call when the write is done or has failed, if there is something: a lock to give back
+   */
+  checkWrite?(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined>;
 
   /**
    * Makes the range, or a leading part of it, writable. May keep other writers of the same blocks waiting until `commit` or `abort`.

@@ -9,7 +9,7 @@ import type { Preallocation } from "./preallocation.ts";
 interface AsyncMethods {
   getMapping(offset: GuestOffset, maxLength: number): MaybePromise<ShallowMapping>;
   readSpecial?(into: IoVector, offset: GuestOffset): MaybePromise<void>;
-  checkWrite?(offset: GuestOffset, from: IoVector): MaybePromise<void>;
+  checkWrite?(offset: GuestOffset, from: IoVector): MaybePromise<(() => void) | undefined>;
   prepareWrite?(offset: GuestOffset, length: number, options: PrepareWriteOptions): MaybePromise<PreparedWrite>;
   ensureZeroMapping?(offset: GuestOffset, length: number): MaybePromise<HandledRange>;
   discardToZero?(offset: GuestOffset, length: number): MaybePromise<HandledRange>;

@@ -49,7 +49,9 @@ function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<vo
   try {
     const bounce = buffer.subarray(0, end - start);
     const head = offset - start;
-    if (end - start <= 2 * unit) {
+    if (from.length === bounce.length) {
+      // only the buffers aren't aligned: nothing of the old contents stays
+    } else if (end - start <= 2 * unit) {
       yield* readAligned(storage, IoVector.single(bounce), start);
     } else {
       if (head > 0) {
