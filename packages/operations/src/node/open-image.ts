@@ -80,6 +80,7 @@ function* openWith(
     gate: openGate(spec, formats),
     writable: spec.writable === true,
     writeProbed: spec.writeProbed === true,
+    inspect: spec.inspect === true,
     ...(spec.format === undefined ? {} : { format: spec.format }),
     ...(spec.snapshot === undefined ? {} : { snapshot: spec.snapshot }),
     ...(spec.rawOffset === undefined ? {} : { offset: spec.rawOffset }),
