@@ -1,1 +1,3 @@
-export {};
+export { raw } from "./raw.ts";
+export { RawImage } from "./raw-image.ts";
+export type { RawCreateOptions, RawOpenOptions } from "./raw-options.ts";

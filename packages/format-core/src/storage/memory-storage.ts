@@ -100,6 +100,10 @@ export class MemoryStorage implements SyncStorage {
 
   write(from: IoVector, offset: number): void {
     this.#check(offset, from.length, this.limits.request, from);
+    if (from.length === 0) {
+      this.#checkWritable();
+      return;
+    }
     this.#checkGrowth(offset + from.length);
     let at = offset;
     for (const buffer of from.buffers) {

@@ -1,0 +1,237 @@
+import {
+  closeStorage,
+  discardStorage,
+  flushStorage,
+  hostOffset,
+  ImgError,
+  invalidateStorage,
+  Mutex,
+  resizeStorage,
+  syncStorage,
+  zeroStorage,
+  type FormatDriver,
+  type FormatRegistry,
+  type GuestOffset,
+  type HandledRange,
+  type ImageDescription,
+  type Io,
+  type Preallocation,
+  type PreparedWrite,
+  type PrepareWriteOptions,
+  type ShallowMapping,
+  type Storage,
+  type StoragePreallocation,
+} from "@img/format-core";
+import type { IoVector } from "@img/io-vector";
+import { ProbeGuard } from "./probe-guard.ts";
+import type { RawOpenOptions } from "./raw-options.ts";
+import { RawWindow } from "./raw-window.ts";
+
+/** A raw image has no tables and nothing below it, so whatever it gains reads as zero. */
+const storagePreallocations: Record<Preallocation, StoragePreallocation> = {
+  none: "zero",
+  zero: "zero",
+  metadata: "zero",
+  falloc: "allocate",
+  full: "write",
+};
+
+/** How the storage makes the bytes that a raw image gains with `preallocation`. */
+export function storagePreallocation(preallocation: Preallocation): StoragePreallocation {
+  return storagePreallocations[preallocation];
+}
+
+const nothing = (): void => undefined;
+
+/** An open raw image: the disk's bytes are the storage's, one to one. */
+export class RawImage implements FormatDriver {
+  readonly format = "raw";
+  readonly writable: boolean;
+  readonly storages: readonly [Storage];
+  readonly #window: RawWindow;
+  readonly #guard: ProbeGuard | undefined;
+  readonly #resizing: Mutex;
+  #size: number;
+
+  /** @throws ImgError `ERR_IMG_OUT_OF_RANGE` when `offset` or `length` don't fit the storage */
+  constructor(storage: Storage, options: RawOpenOptions = {}) {
+    this.writable = options.writable ?? false;
+    this.storages = [storage];
+    this.#window = new RawWindow(storage, options);
+    this.#guard = this.writable ? guardAmong(storage, options.probedAmong) : undefined;
+    this.#resizing = new Mutex(`the size of ${storage.label}`);
+    this.#size = this.#window.measure();
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  peekMapping(offset: GuestOffset): ShallowMapping {
+    const length = this.#size - offset;
+    if (length <= 0) {
+      return { kind: "eof", length: 0 };
+    }
+    const { storage } = this.#window;
+    const host = hostOffset(this.#window.offset + offset);
+    const guarded = Math.min((this.#guard?.length ?? 0) - host, length);
+    return guarded > 0
+      ? { kind: "raw", storage, offset: host, length: guarded, writable: false }
+      : { kind: "raw", storage, offset: host, length, writable: this.writable };
+  }
+
+  *getMapping(offset: GuestOffset): Io<ShallowMapping> {
+    return this.peekMapping(offset);
+  }
+
+  /** @throws ImgError `ERR_IMG_DENIED` when the image would no longer be taken for raw, and its format was only guessed */
+  *checkWrite(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined> {
+    return yield* this.#beginChange(offset, from.length, from);
+  }
+
+  /** @throws ImgError `ERR_IMG_DENIED` when the first bytes are to be written unseen, and the format was only guessed */
+  *prepareWrite(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite> {
+    this.#checkWritable();
+    const { storage } = this.#window;
+    const host = hostOffset(this.#window.offset + offset);
+    if (options.direct === true && host < (this.#guard?.length ?? 0)) {
+      throw new ImgError(
+        "ERR_IMG_DENIED",
+        `${storage.label}: the format was guessed to be raw, so its first bytes can't be written directly: name the format when opening`,
+        { subject: storage.label },
+      );
+    }
+    return { storage, offset: host, length: Math.min(length, this.#size - offset), commit: nothing, abort: nothing };
+  }
+
+  *ensureZeroMapping(offset: GuestOffset, length: number): Io<HandledRange> {
+    this.#checkWritable();
+    const finished = yield* this.#beginChange(offset, length);
+    try {
+      const { storage } = this.#window;
+      const host = this.#window.offset + offset;
+      // past the storage's end it is zero already
+      yield* zeroStorage(storage, host, Math.max(0, Math.min(length, storage.size - host)));
+    } finally {
+      finished?.();
+    }
+    return { offset, length };
+  }
+
+  discardToZero(offset: GuestOffset, length: number): Io<HandledRange> {
+    return this.ensureZeroMapping(offset, length);
+  }
+
+  *discardToAny(offset: GuestOffset, length: number): Io<HandledRange> {
+    this.#checkWritable();
+    const { storage } = this.#window;
+    const host = this.#window.offset + offset;
+    const end = Math.min(host + length, storage.size);
+    // what first bytes that are discarded read as nobody knows, so nobody knows what they would be taken for
+    const start = Math.max(host, this.#guard?.length ?? 0);
+    if (start < end) {
+      yield* discardStorage(storage, start, end - start);
+    }
+    return { offset, length };
+  }
+
+  *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
+    yield* this.#resizing.run(() => this.#grow(size, preallocation));
+  }
+
+  *#grow(size: number, preallocation: Preallocation): Io<void> {
+    const { storage, offset } = this.#window;
+    if (size <= this.#size) {
+      return;
+    }
+    this.#checkResizable();
+    if (storage.size > offset + this.#size + padding(storage)) {
+      throw new ImgError(
+        "ERR_IMG_BUSY",
+        `${storage.label} has ${String(storage.size)} bytes, ${String(offset + this.#size)} were expected: somebody else changed it`,
+        { subject: storage.label },
+      );
+    }
+    yield* this.#resizeStorage(size, storagePreallocation(preallocation));
+  }
+
+  *resizeShrink(size: number): Io<void> {
+    if (size < this.#size) {
+      this.#checkResizable();
+      yield* this.#resizeStorage(size, "zero");
+    }
+  }
+
+  *flush(): Io<void> {
+    yield* flushStorage(this.#window.storage);
+  }
+
+  *sync(): Io<void> {
+    yield* syncStorage(this.#window.storage);
+  }
+
+  /** @throws ImgError `ERR_IMG_OUT_OF_RANGE` when the disk's window doesn't fit the storage any more */
+  *invalidateCache(): Io<void> {
+    yield* invalidateStorage(this.#window.storage);
+    this.#size = this.#window.measure();
+  }
+
+  *close(): Io<void> {
+    yield* closeStorage(this.#window.storage);
+  }
+
+  *hasSparseData(): Io<boolean> {
+    return true;
+  }
+
+  describe(): ImageDescription {
+    return { format: this.format, virtualSize: this.#size };
+  }
+
+  /** For people: `raw[file:"disk.raw"]`. */
+  toString(): string {
+    return `raw[${this.#window.storage.label}]`;
+  }
+
+  *#beginChange(offset: GuestOffset, length: number, from?: IoVector): Io<(() => void) | undefined> {
+    if (this.#guard === undefined) {
+      return undefined;
+    }
+    const host = this.#window.offset + offset;
+    return yield* this.#guard.begin({ offset: host, length, ...(from === undefined ? {} : { from }) });
+  }
+
+  *#resizeStorage(size: number, preallocation: StoragePreallocation): Io<void> {
+    const { storage, offset } = this.#window;
+    const end = hostOffset(offset + size);
+    const finished = this.#guard === undefined ? undefined : yield* this.#guard.beginResize(end);
+    try {
+      yield* resizeStorage(storage, end, preallocation);
+    } finally {
+      finished?.();
+    }
+    this.#size = size;
+  }
+
+  #checkWritable(): void {
+    if (!this.writable) {
+      throw new ImgError("ERR_IMG_READ_ONLY", `${this.toString()} is read-only`);
+    }
+  }
+
+  #checkResizable(): void {
+    this.#checkWritable();
+    if (this.#window.isFixed) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} was opened with a fixed length`);
+    }
+  }
+}
+
+/** Bytes by which writes at the disk's end may have made the storage longer than it, because they are done in whole blocks. */
+function padding({ limits: { request, memory } }: Storage): number {
+  return request === 1 && memory === 1 ? 0 : request + Math.max(request, memory);
+}
+
+function guardAmong(storage: Storage, formats: FormatRegistry | undefined): ProbeGuard | undefined {
+  return formats === undefined ? undefined : new ProbeGuard(storage, formats, "raw");
+}
