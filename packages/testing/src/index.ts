@@ -11,4 +11,6 @@ export { FaultPlan, type Fault, type FaultRule } from "./storages/fault-plan.ts"
 export { FaultStorage, type FaultStorageOptions } from "./storages/fault-storage.ts";
 export { RecordingStorage, type RecordingStorageOptions } from "./storages/recording-storage.ts";
 export { storageMethods, type StorageMethod } from "./storages/storage-method.ts";
+export type { Ability, StorageFactory, StorageManifest } from "./storage-suite/storage-manifest.ts";
+export { storageSuite } from "./storage-suite/storage-suite.ts";
 export type { TestCase } from "./suite/test-case.ts";

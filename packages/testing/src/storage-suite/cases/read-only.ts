@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import type { Io } from "@img/format-core";
+import { expectFailure } from "../../assert/expect-failure.ts";
+import type { StorageCase } from "../storage-case.ts";
+import type { StorageSubject } from "../storage-subject.ts";
+
+/** Everything that would change a storage, by what it is called in messages. */
+const changes: Readonly<Record<string, (subject: StorageSubject) => Io<unknown> | undefined>> = {
+  write: (subject) => subject.write(subject.random.bytes(subject.grains.request), 2 * subject.grains.request),
+  "write past the end": (subject) =>
+    subject.write(subject.random.bytes(subject.grains.request), subject.model.size + 2 * subject.grains.request),
+  writeZeroes: (subject) =>
+    subject.storage.writeZeroes === undefined ? undefined : subject.zero(subject.grains.zero, subject.grains.zero),
+  discard: (subject) =>
+    subject.storage.discard === undefined ? undefined : subject.discard(subject.grains.discard, subject.grains.discard),
+  "resize to more": (subject) =>
+    subject.storage.resize === undefined
+      ? undefined
+      : subject.resize(subject.model.size + subject.grains.request, "zero"),
+  "resize to less": (subject) =>
+    subject.storage.resize === undefined ? undefined : subject.resize(subject.grains.request, "zero"),
+};
+
+/** What a storage that isn't writable refuses. */
+export const readOnlyCases: readonly StorageCase[] = [
+  {
+    name: "says of itself that it is read-only when it is, and reads all the same",
+    when: (manifest, factory) => manifest.writable === false || factory.readOnly !== undefined,
+    readOnly: true,
+    *run(subject: StorageSubject): Io<void> {
+      assert.equal(subject.storage.writable, false);
+      yield* subject.check();
+      yield* subject.flush();
+      yield* subject.sync();
+      yield* subject.check();
+    },
+  },
+  ...Object.entries(changes).map(([name, change]): StorageCase => ({
+    name: `refuses ${name} with ERR_IMG_READ_ONLY when it is read-only, and stays as it is`,
+    when: (manifest, factory) => manifest.writable === false || factory.readOnly !== undefined,
+    readOnly: true,
+    *run(subject: StorageSubject): Io<void> {
+      const operation = change(subject);
+      if (operation !== undefined) {
+        yield* expectFailure(operation, name, "ERR_IMG_READ_ONLY", "ERR_IMG_UNSUPPORTED");
+      }
+      yield* subject.check();
+    },
+  })),
+];
