@@ -1,5 +1,7 @@
 export { compare, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
+export { convert } from "./convert/convert.ts";
+export type { ConvertOptions, ConvertResult } from "./convert/convert-options.ts";
 export { sectorAlignedSize } from "./image-size.ts";
 export { backingLocation, hasProtocol } from "./info/backing-location.ts";
 export { info, type ImageInfo, type InfoOptions } from "./info/image-info.ts";

@@ -1,3 +1,5 @@
+export { convertImages, type ConvertImagesOptions, type ConvertImagesResult } from "./node/convert-images.ts";
+export type { ConvertTarget } from "./node/convert-target.ts";
 export { defaultFormats } from "./node/default-formats.ts";
 export type { GateSpec, ImageSpec } from "./node/image-spec.ts";
 export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";

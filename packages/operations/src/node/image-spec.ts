@@ -28,6 +28,8 @@ export interface ImageSpec {
   readonly native?: NativePolicy;
   /** Read headers only, to describe the image; nothing else is opened. Default `false`. */
   readonly inspect?: boolean;
+  /** `false`: what is written is left to the host to make durable whenever it likes. Default `true`. */
+  readonly durable?: boolean;
   /** Show the disk as it was in this snapshot: its id or name, or exactly one of both. */
   readonly snapshot?: string | { readonly id?: string; readonly name?: string };
   /** Where a raw image begins in the file, bytes. Only for the format raw. */

@@ -21,6 +21,7 @@ import { closesWith } from "./closes-with.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { GateSpec, ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
+import { UnsyncedStorage } from "./unsynced-storage.ts";
 
 /** Options of {@link openImage}. */
 export interface OpenImageOptions {
@@ -48,7 +49,8 @@ export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): 
 /** {@link openImage} for use inside other operations. */
 export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
   const formats = options.formats ?? defaultFormats();
-  const storage = yield* openFile(spec.path, { ...fileOptions(spec), writable: spec.writable === true });
+  const file = yield* openFile(spec.path, { ...fileOptions(spec), writable: spec.writable === true });
+  const storage = spec.durable === false ? new UnsyncedStorage(file) : file;
   let backing: FormatAccess | undefined;
   try {
     const format = spec.format ?? (yield* formats.probeIo(storage)).format.name;
@@ -84,7 +86,7 @@ function* openWith(
     ...(spec.format === undefined ? {} : { format: spec.format }),
     ...(spec.snapshot === undefined ? {} : { snapshot: spec.snapshot }),
     ...(spec.rawOffset === undefined ? {} : { offset: spec.rawOffset }),
-    ...(spec.rawSize === undefined ? {} : { size: spec.rawSize }),
+    ...(spec.rawSize === undefined ? {} : { length: spec.rawSize }),
     ...(dataFile === undefined ? {} : { dataFile }),
     ...(spec.backing === undefined ? {} : { backing: backing ?? null }),
   };

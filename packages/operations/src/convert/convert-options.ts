@@ -1,0 +1,53 @@
+import type { AbortOptions } from "@img/format-core";
+import type { Progress } from "../progress.ts";
+
+/** Options of {@link convert}. */
+export interface ConvertOptions extends AbortOptions {
+  /**
+   * Runs of zeroes in data that are at least so long aren't written as data, bytes. 0: everything is written, zeroes too, so that the target
+   * is fully allocated. Default 4096.
+   */
+  readonly sparse?: number;
+  /** The target is known to read as zero everywhere, so that zeroes need not be written at all. Default `false`. */
+  readonly targetIsZero?: boolean;
+  /** Parts that may be in flight at once, where storages answer later. Default 8. */
+  readonly parallel?: number;
+  /** Most bytes of a part; each part in flight has a buffer of this size. Default 1 MiB. */
+  readonly chunkSize?: number;
+  /** Called between parts. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** What {@link convert} did. */
+export interface ConvertResult {
+  /** Size in bytes of the disk that was converted. */
+  readonly size: number;
+  /** Bytes that were written as data. */
+  readonly written: number;
+}
+
+/** {@link ConvertOptions} with everything filled in and checked. */
+export interface ConvertSettings {
+  readonly sparse: number;
+  readonly targetIsZero: boolean;
+  readonly parallel: number;
+  readonly chunkSize: number;
+}
+
+/**
+ * Fills in the defaults.
+ * @throws RangeError when a number is out of its range
+ */
+export function convertSettings(options: ConvertOptions): ConvertSettings {
+  const { sparse = 4096, targetIsZero = false, parallel = 8, chunkSize = 1024 * 1024 } = options;
+  checkInteger("sparse", sparse, 0);
+  checkInteger("parallel", parallel, 1);
+  checkInteger("chunkSize", chunkSize, 512);
+  return { sparse, targetIsZero, parallel, chunkSize };
+}
+
+function checkInteger(name: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new RangeError(`${name} ${String(value)}: expected an integer of at least ${String(least)}`);
+  }
+}

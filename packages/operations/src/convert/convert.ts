@@ -1,0 +1,76 @@
+import { all, ImgError, runAsync, type FormatAccess, type Io } from "@img/format-core";
+import { Pacer } from "../pacer.ts";
+import { LocalCursor, type ConvertCursor } from "./convert-cursor.ts";
+import { ConvertJob } from "./convert-job.ts";
+import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
+import { SourceDisk } from "./source-disk.ts";
+
+/**
+ * Copies one disk, or several behind each other, onto another: whatever their formats and storages. What the sources know to be zero
+ * isn't read. Nothing is created, resized, synced or closed: a target that is larger than the sources together keeps what it has behind
+ * them. After an error or an abort, the target has a part of the data.
+ *
+ * @param sources - at least one; each counts in whole sectors of 512 bytes (see `sectorAlignedSize`)
+ * @param target - writable, and at least as large as the sources together
+ * @throws ImgError `ERR_IMG_NO_SPACE` when the target is too small; `ERR_IMG_DENIED` when it is one of the sources, or what one of them is
+ * stored in; and what reading and writing throw
+ */
+export function convert(
+  sources: readonly FormatAccess[],
+  target: FormatAccess,
+  options: ConvertOptions = {},
+): Promise<ConvertResult> {
+  return runAsync(convertIo(sources, target, options), options.signal);
+}
+
+/**
+ * {@link convert} for use inside other operations.
+ * @param cursor - shared by everybody who takes part in the same conversion; default: nobody else does
+ */
+export function* convertIo(
+  sources: readonly FormatAccess[],
+  target: FormatAccess,
+  options: ConvertOptions,
+  cursor: ConvertCursor = new LocalCursor(),
+): Io<ConvertResult> {
+  const settings = convertSettings(options);
+  const source = new SourceDisk(sources);
+  checkTarget(sources, source, target);
+  const job = new ConvertJob(source, target, settings, cursor);
+  const pacer = new Pacer();
+  let failed = false;
+  function* work(): Io<void> {
+    try {
+      while (!failed && (yield* job.step())) {
+        options.onProgress?.({ done: cursor.done, total: source.size });
+        yield* pacer.pause();
+      }
+    } catch (error) {
+      // the others are waited for: they needn't finish what is lost
+      failed = true;
+      throw error;
+    }
+  }
+  yield* all(Array.from({ length: settings.parallel }, work), settings.parallel);
+  return { size: source.size, written: cursor.written };
+}
+
+/** @throws ImgError when `target` can't take what is in `source` */
+function checkTarget(sources: readonly FormatAccess[], source: SourceDisk, target: FormatAccess): void {
+  // what the target stands on is only read, and may be shared
+  const written = new Set(target.driver.storages);
+  const names = new Set([...written].map((storage) => storage.identity));
+  for (const storage of sources.flatMap((image) => image.storages())) {
+    if (written.has(storage) || (storage.identity !== undefined && names.has(storage.identity))) {
+      throw new ImgError("ERR_IMG_DENIED", `${storage.label} would be read and written by the same conversion`, {
+        subject: storage.label,
+      });
+    }
+  }
+  if (target.size < source.size) {
+    throw new ImgError(
+      "ERR_IMG_NO_SPACE",
+      `the target has ${String(target.size)} bytes: expected at least ${String(source.size)}`,
+    );
+  }
+}

@@ -1,0 +1,96 @@
+import { runAsync, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import { convertIo } from "../convert/convert.ts";
+import type { ConvertSettings } from "../convert/convert-options.ts";
+import type { Progress } from "../progress.ts";
+import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
+import { ConvertThreads, defaultThreads } from "./convert-threads.ts";
+import { SharedCursor } from "./shared-cursor.ts";
+
+/** A conversion whose sources are open. */
+export interface Conversion {
+  readonly options: ConvertImagesOptions;
+  readonly settings: ConvertSettings;
+  readonly formats: FormatRegistry;
+  readonly sources: readonly FormatAccess[];
+}
+
+/** Where a conversion writes. */
+interface Destination {
+  /** The file under which other threads find the target now. */
+  readonly path: string;
+  readonly settings: ConvertSettings;
+}
+
+/** How often progress is told while other threads finish, in milliseconds. */
+const progressInterval = 100;
+
+/** Copies the data, with the help of threads where that is possible and worth it. */
+export async function runConversion(
+  conversion: Conversion,
+  target: FormatAccess,
+  destination: Destination,
+): Promise<ConvertImagesResult> {
+  const { options, sources } = conversion;
+  const { signal } = options;
+  const cursor = new SharedCursor();
+  const stop = (): void => {
+    cursor.stop();
+  };
+  signal?.addEventListener("abort", stop);
+  const threads = mayHelp(conversion, target) ? findThreads(conversion, destination, cursor) : undefined;
+  const onProgress = (progress: Progress): void => {
+    threads?.consider(progress.done, progress.total);
+    options.onProgress?.(progress);
+  };
+  try {
+    const work = convertIo(sources, target, { ...destination.settings, onProgress }, cursor);
+    const { size } = await runAsync(work, signal).catch((error: unknown) => fail(error, cursor, threads));
+    await join(threads, () => options.onProgress?.({ done: cursor.done, total: size }));
+    signal?.throwIfAborted();
+    if (cursor.done !== size) {
+      throw new Error(`a thread ended early: ${String(cursor.done)} of ${String(size)} bytes are converted`);
+    }
+    return { size, written: cursor.written, threads: 1 + (threads?.helped ?? 0) };
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/**
+ * Other threads have no part in our locks, so they may only write where bytes go to fixed places and no block is read and rewritten. They know
+ * our own formats only.
+ */
+function mayHelp({ options }: Conversion, target: FormatAccess): boolean {
+  return options.formats === undefined && target.driver.format === "raw" && target.requestAlignment === 1;
+}
+
+function findThreads(
+  { options }: Conversion,
+  { path, settings }: Destination,
+  cursor: SharedCursor,
+): ConvertThreads | undefined {
+  const most = options.threads ?? defaultThreads();
+  if (most < 2) {
+    return undefined;
+  }
+  const { native } = options.target;
+  const target = { path, format: "raw", writable: true, ...(native === undefined ? {} : { native }) };
+  const entry = options.workerEntry ?? new URL("./node-worker.js", import.meta.url);
+  return new ConvertThreads({ sources: options.sources, target, settings, cursor: cursor.memory }, cursor, most, entry);
+}
+
+async function fail(error: unknown, cursor: SharedCursor, threads: ConvertThreads | undefined): Promise<never> {
+  cursor.stop();
+  await threads?.join().catch(() => undefined);
+  throw error;
+}
+
+async function join(threads: ConvertThreads | undefined, tell: () => void): Promise<void> {
+  const timer = setInterval(tell, progressInterval);
+  try {
+    await threads?.join();
+    tell();
+  } finally {
+    clearInterval(timer);
+  }
+}
