@@ -44,7 +44,7 @@ export function readDescriptor(
   offset: number,
   request: number,
   start: number,
-  settled: (error: unknown) => void,
+  settled: (error: Error | undefined) => void,
 ): void {
   const single = into.singleBuffer;
   const length = into.length;

@@ -32,7 +32,12 @@ export function writeDescriptorSync(fd: number, from: IoVector, offset: number):
  *
  * @param settled - called once, with what went wrong or `undefined`
  */
-export function writeDescriptor(fd: number, from: IoVector, offset: number, settled: (error: unknown) => void): void {
+export function writeDescriptor(
+  fd: number,
+  from: IoVector,
+  offset: number,
+  settled: (error: Error | undefined) => void,
+): void {
   const single = from.singleBuffer;
   const length = from.length;
   let done = 0;
