@@ -102,7 +102,8 @@ function parseVersion3(
 }
 
 function parseCompressionType(view: DataView, headerLength: number, features: FeatureBits): "zlib" | "zstd" {
-  const type = headerLength > at.compressionType ? view.getUint8(at.compressionType) : 0;
+  const recorded = Math.min(headerLength, view.byteLength) > at.compressionType;
+  const type = recorded ? view.getUint8(at.compressionType) : 0;
   const flagged = hasFeature(features, incompatible.compressionType);
   if (type > 1) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `compression type ${String(type)}: expected 0 (zlib) or 1 (zstd)`, {
