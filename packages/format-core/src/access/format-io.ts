@@ -225,6 +225,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
       // somebody else may have closed while we waited
       if (!this.isClosed) {
         this.#state = "closing";
+        this.#access.driver.onIdle?.();
         yield* this.#close();
       }
     } finally {
@@ -293,8 +294,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** Gives back what {@link share} or {@link tryShare} took. */
   release(): void {
-    this.#access.driver.backing?.io.release();
+    const { driver } = this.#access;
+    driver.backing?.io.release();
     this.#lease.releaseShared();
+    if (driver.onIdle !== undefined && !this.#lease.isHeld) {
+      driver.onIdle();
+    }
   }
 
   /** Runs `body` under shared leases. */
@@ -316,11 +321,13 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     try {
       this.#checkOpen();
       yield* this.#shareBelow();
+      this.#access.driver.onIdle?.();
       // the body may change what is below (a rebase)
       const { backing } = this.#access.driver;
       try {
         return yield* body();
       } finally {
+        this.#access.driver.onIdle?.();
         backing?.io.release();
       }
     } finally {

@@ -95,6 +95,11 @@ export interface FormatDriver {
   /** *Exclusive.* Makes the disk smaller. */
   resizeShrink?(size: number): Io<void>;
 
+  /**
+   * Told whenever nobody holds a lease: after the last shared one is given back, and when an *exclusive* operation begins. Mappings that were
+   * given out before aren't used any more. A plain call; must not throw.
+   */
+  onIdle?(): void;
   /** Writes everything that is buffered to the storages, in an order that is safe at a power cut. */
   flush(): Io<void>;
   /** Makes the storages' contents durable. Does not imply {@link flush}. */

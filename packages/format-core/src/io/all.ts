@@ -9,7 +9,7 @@ import { runSync } from "./run-sync.ts";
  * After the first failure no further operation is begun; those in flight are waited for (nobody's buffer is touched
  * after this returns), then the first failure is thrown.
  *
- * @param operations - begun lazily, in order; an iterable may be endless only if one of its members fails
+ * @param operations - finitely many; asked for lazily and in order, as soon as one may begin
  * @param limit - operations in flight, ≥ 1
  */
 export function* all<T>(operations: Iterable<Io<T>>, limit: number = Infinity): Io<T[]> {

@@ -23,6 +23,7 @@ export class RangeLocks {
 
   /**
    * Locks `[offset, offset + length)`; call the returned function when done, in a `finally`.
+   * @param length - bytes, ≥ 1
    * @param exclusive - conflicts with every overlapping lock; otherwise only with exclusive ones
    */
   *acquire(offset: number, length: number, exclusive: boolean): Io<() => void> {

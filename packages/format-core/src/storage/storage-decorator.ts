@@ -13,6 +13,10 @@ const optionalMembers = [
   "resize",
   "invalidate",
   "resolve",
+] as const satisfies readonly (keyof Storage)[];
+
+/** The synchronous facet, which is there only as a whole, but for what may be absent from it. */
+const syncMembers = [
   "readSync",
   "writeSync",
   "writeZeroesSync",
@@ -33,8 +37,8 @@ const optionalMembers = [
  * It can exactly what the inner storage can. An optional method that the inner one lacks, the synchronous facet included, is `undefined`
  * here, even where a subclass overrides it; so a subclass can override all of them without claiming anything.
  *
- * Read-modify-write through a decorator and through the inner storage at the same time is safe: both use the locks of the
- * innermost storage. Closing the decorator closes the inner storage.
+ * Writes through a decorator and through the inner storage at the same time exclude each other as two through one of them do,
+ * if both have the same limits. Closing the decorator closes the inner storage.
  */
 export class StorageDecorator<S extends Storage = Storage> implements Storage {
   /** The decorated storage. */
@@ -44,11 +48,17 @@ export class StorageDecorator<S extends Storage = Storage> implements Storage {
   constructor(inner: S) {
     this.inner = inner;
     this.#sync = isSyncStorage(inner) ? inner : undefined;
-    const able: Partial<Record<(typeof optionalMembers)[number], unknown>> = inner;
     for (const name of optionalMembers) {
-      if (able[name] === undefined) {
-        Object.defineProperty(this, name, { value: undefined });
-      }
+      this.#hideUnless(inner[name] !== undefined, name);
+    }
+    for (const name of syncMembers) {
+      this.#hideUnless(this.#sync?.[name] !== undefined, name);
+    }
+  }
+
+  #hideUnless(able: boolean, name: string | symbol): void {
+    if (!able) {
+      Object.defineProperty(this, name, { value: undefined });
     }
   }
 
