@@ -25,12 +25,14 @@ const firstRead = 4096;
  */
 export function* loadHeader(storage: Storage): Io<LoadedHeader> {
   let bytes = yield* read(storage, firstRead);
-  const header = parseHeader(bytes);
+  let header = parseHeader(bytes);
   const clusterSize = 2 ** header.clusterBits;
   const end = header.backingFileOffset === 0 ? clusterSize : header.backingFileOffset;
   let extensions = parseExtensions(bytes, header.headerLength, end);
-  if (extensions === undefined || header.backingFileOffset + header.backingFileSize > bytes.length) {
+  const needed = Math.max(header.headerLength, header.backingFileOffset + header.backingFileSize);
+  if (extensions === undefined || needed > bytes.length) {
     bytes = yield* read(storage, clusterSize);
+    header = parseHeader(bytes);
     extensions = parseExtensions(bytes, header.headerLength, end) ?? [];
   }
   const known = decodeExtensions(extensions, clusterSize);
