@@ -28,6 +28,8 @@ export type CompareResult =
       /** Start in bytes of the first sector (512 bytes) with a difference, or of the first run whose status differs; 0 for `size`. */
       readonly offset: number;
       readonly sizeDiffers: boolean;
+      /** The difference lies past the end of the shorter disk. */
+      readonly pastEnd: boolean;
     };
 
 /** Bytes that are read at once. */
@@ -51,7 +53,7 @@ function* compareImages(a: FormatAccess, b: FormatAccess, options: CompareOption
   const sizeDiffers = sizeA !== sizeB;
   const strict = options.strict ?? false;
   if (strict && sizeDiffers) {
-    return { identical: false, difference: "size", offset: 0, sizeDiffers };
+    return { identical: false, difference: "size", offset: 0, sizeDiffers, pastEnd: false };
   }
   const first = new ComparedImage(a, "first", chunkLength);
   const second = new ComparedImage(b, "second", chunkLength);
@@ -62,11 +64,13 @@ function* compareImages(a: FormatAccess, b: FormatAccess, options: CompareOption
     options.onProgress?.({ done: at, total });
     const run = yield* joinRuns(first, second, { start: at, end: total, chunkLength, strict });
     if (run.kind === "status") {
-      return { identical: false, difference: "status", offset: at, sizeDiffers };
+      return { identical: false, difference: "status", offset: at, sizeDiffers, pastEnd: false };
     }
     const same = yield* compareRun(first, second, run);
     if (same < run.length) {
-      return { identical: false, difference: "content", offset: at + same - (same % 512), sizeDiffers };
+      const offset = at + same - (same % 512);
+      const pastEnd = offset >= Math.min(sizeA, sizeB);
+      return { identical: false, difference: "content", offset, sizeDiffers, pastEnd };
     }
     at += run.length;
   }

@@ -1,0 +1,94 @@
+import { optionKey, type OptionDefinition } from "./option-definition.ts";
+import { ParsedArguments } from "./parsed-arguments.ts";
+import { UsageError } from "./usage-error.ts";
+
+/**
+ * Understands a command line the way GNU getopt does: options and operands in any order, `--long=value`, `--long value`, long names cut
+ * short where that is unambiguous, `-fvalue`, `-f value`, letters in bundles, and `--` before operands that look like options.
+ *
+ * @throws UsageError for what is no option, and for an option without its value.
+ */
+export function parseArguments(args: readonly string[], options: readonly OptionDefinition[]): ParsedArguments {
+  return new ArgumentParser(args, options).parse();
+}
+
+class ArgumentParser {
+  readonly #rest: string[];
+  readonly #options: readonly OptionDefinition[];
+  readonly #operands: string[] = [];
+  readonly #values = new Map<string, string[]>();
+
+  constructor(args: readonly string[], options: readonly OptionDefinition[]) {
+    this.#rest = [...args];
+    this.#options = options;
+  }
+
+  parse(): ParsedArguments {
+    for (let arg = this.#rest.shift(); arg !== undefined; arg = this.#rest.shift()) {
+      if (arg === "--") {
+        this.#operands.push(...this.#rest.splice(0));
+      } else if (arg.startsWith("--")) {
+        this.#long(arg);
+      } else if (arg.startsWith("-") && arg !== "-") {
+        this.#letters(arg);
+      } else {
+        this.#operands.push(arg);
+      }
+    }
+    return new ParsedArguments(this.#operands, this.#values);
+  }
+
+  #long(arg: string): void {
+    const equals = arg.indexOf("=");
+    const name = arg.slice(2, equals < 0 ? undefined : equals);
+    const option = this.#findLong(name);
+    if (option === undefined || (option.value === undefined && equals >= 0)) {
+      throw new UsageError(`unrecognized option '${arg}'`);
+    }
+    this.#add(option, equals < 0 ? this.#valueAfter(option, arg) : arg.slice(equals + 1));
+  }
+
+  #findLong(name: string): OptionDefinition | undefined {
+    const exact = this.#options.find((option) => option.long === name);
+    if (exact !== undefined) {
+      return exact;
+    }
+    const matching = this.#options.filter((option) => option.long?.startsWith(name) === true);
+    return matching.length === 1 ? matching[0] : undefined;
+  }
+
+  #letters(arg: string): void {
+    for (let at = 1; at < arg.length; at++) {
+      const option = this.#options.find(({ short }) => short === arg[at]);
+      if (option === undefined) {
+        throw new UsageError(`unrecognized option '${arg}'`);
+      }
+      if (option.value !== undefined && at + 1 < arg.length) {
+        this.#add(option, arg.slice(at + 1));
+        return;
+      }
+      this.#add(option, this.#valueAfter(option, arg));
+    }
+  }
+
+  #valueAfter(option: OptionDefinition, arg: string): string {
+    if (option.value === undefined) {
+      return "";
+    }
+    const value = this.#rest.shift();
+    if (value === undefined) {
+      throw new UsageError(`missing argument for option '${arg}'`);
+    }
+    return value;
+  }
+
+  #add(option: OptionDefinition, value: string): void {
+    const key = optionKey(option);
+    const values = this.#values.get(key);
+    if (values === undefined) {
+      this.#values.set(key, [value]);
+    } else {
+      values.push(value);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+/** What a command line says, in terms of its verb's options. */
+export class ParsedArguments {
+  /** What isn't an option, in order. */
+  readonly operands: readonly string[];
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+
+  /** @param values - by option key; an empty string for each time that an option without value is given */
+  constructor(operands: readonly string[], values: ReadonlyMap<string, readonly string[]>) {
+    this.operands = operands;
+    this.#values = values;
+  }
+
+  /** Whether the option is given. */
+  has(key: string): boolean {
+    return this.#values.has(key);
+  }
+
+  /** The option's value; of several, the last. */
+  value(key: string): string | undefined {
+    return this.#values.get(key)?.at(-1);
+  }
+
+  /** All values of the option, in order. */
+  values(key: string): readonly string[] {
+    return this.#values.get(key) ?? [];
+  }
+
+  /** The same with these options alone, and without operands. */
+  only(...keys: readonly string[]): ParsedArguments {
+    return new ParsedArguments([], new Map([...this.#values].filter(([key]) => keys.includes(key))));
+  }
+}

@@ -1,0 +1,150 @@
+import type { ImageSpec } from "@img/operations/node";
+import { CommandError } from "../errors/command-error.ts";
+import type { BlockdevOptions } from "./blockdev-options.ts";
+import { BlockdevReader } from "./blockdev-reader.ts";
+
+/** What options say about one image; the rest of an `ImageSpec` is up to the command. */
+export type BlockdevSpec = Pick<
+  ImageSpec,
+  "path" | "format" | "direct" | "forceShare" | "lock" | "rawOffset" | "rawSize" | "backing" | "dataFile"
+> & {
+  /** The image is asked for as the bare file. */
+  readonly bare?: boolean;
+};
+
+/** Files and block devices; QEMU's other protocols are refused by name. */
+const fileDrivers = ["file", "host_device"];
+const formatDrivers = ["raw", "qcow2"];
+
+/** Hints for a running machine: they don't change what an image contains, so there is nothing to do about them. */
+const withoutEffect = [
+  "node-name",
+  "read-only",
+  "auto-read-only",
+  "discard",
+  "detect-zeroes",
+  "cache.no-flush",
+  "aio",
+  "aio-max-batch",
+  "drop-cache",
+  "x-check-cache-dropped",
+  "lazy-refcounts",
+  "pass-discard-request",
+  "pass-discard-snapshot",
+  "pass-discard-other",
+  "discard-no-unref",
+  "overlap-check",
+  "cache-size",
+  "l2-cache-size",
+  "l2-cache-entry-size",
+  "refcount-cache-size",
+  "cache-clean-interval",
+];
+
+/**
+ * The image that `--image-opts` or `json:{…}` describes: a qcow2 or raw image, or one to be guessed, in a file or on a block device.
+ *
+ * @param format - from `-f`; stands for `driver` where that isn't given
+ * @throws CommandError naming what isn't understood, in qemu-img's words where it has some
+ */
+export function blockdevSpec(options: BlockdevOptions, format?: string): BlockdevSpec {
+  const reader = new BlockdevReader(options);
+  const driver = reader.string("driver") ?? format;
+  if (driver !== undefined && fileDrivers.includes(driver)) {
+    return { ...fileNode(reader, driver), format: "raw", bare: true };
+  }
+  if (driver !== undefined && !formatDrivers.includes(driver)) {
+    throw unsupportedDriver(driver);
+  }
+  if (!reader.hasUnder("file.")) {
+    const named = reader.take("file");
+    throw new CommandError(
+      named === undefined
+        ? driver === undefined
+          ? "Must specify either driver or file"
+          : 'A block device must be specified for "file"'
+        : `Cannot find device='${String(named)}' nor node-name='${String(named)}'`,
+    );
+  }
+  const file = fileNode(new BlockdevReader(reader.takeUnder("file.")), undefined);
+  const spec = { ...file, ...common(reader), ...(driver === undefined ? {} : { format: driver }), ...layers(reader) };
+  const rest = driver === "raw" ? rawOptions(reader) : {};
+  refuseLeft(reader, (key) => `Block format '${driver ?? "raw"}' does not support the option '${key}'`);
+  return { ...spec, ...rest };
+}
+
+function unsupportedDriver(driver: string): CommandError {
+  return new CommandError(`the block driver '${driver}' isn't supported [ERR_IMG_UNSUPPORTED]`, {
+    hint: `supported drivers: ${[...formatDrivers, ...fileDrivers].join(", ")}`,
+  });
+}
+
+/** The file or device at the bottom. */
+function fileNode(reader: BlockdevReader, given: string | undefined): BlockdevSpec {
+  const driver = given ?? reader.string("driver") ?? "file";
+  if (!fileDrivers.includes(driver)) {
+    throw unsupportedDriver(driver);
+  }
+  const path = reader.string("filename");
+  if (path === undefined || path === "") {
+    throw new CommandError("The 'file' block driver requires a file name");
+  }
+  const lock = lockPolicy(reader);
+  const spec = { path, ...common(reader), ...(lock === undefined ? {} : { lock }) };
+  refuseLeft(reader, (key) => `Block protocol '${driver}' doesn't support the option '${key}'`);
+  return spec;
+}
+
+function lockPolicy(reader: BlockdevReader): "on" | "off" | "auto" | undefined {
+  const locking = reader.string("locking");
+  switch (locking) {
+    case undefined:
+    case "on":
+    case "off":
+    case "auto":
+      return locking;
+    default:
+      throw new CommandError(`Parameter 'locking' does not accept value '${locking}'`);
+  }
+}
+
+/** What every node has. */
+function common(reader: BlockdevReader): Pick<BlockdevSpec, "direct" | "forceShare"> {
+  for (const key of withoutEffect) {
+    reader.take(key);
+  }
+  const direct = reader.boolean("cache.direct");
+  const forceShare = reader.boolean("force-share");
+  return { ...(direct === undefined ? {} : { direct }), ...(forceShare === undefined ? {} : { forceShare }) };
+}
+
+function rawOptions(reader: BlockdevReader): Pick<BlockdevSpec, "rawOffset" | "rawSize"> {
+  const rawOffset = reader.size("offset");
+  const rawSize = reader.size("size");
+  return { ...(rawOffset === undefined ? {} : { rawOffset }), ...(rawSize === undefined ? {} : { rawSize }) };
+}
+
+/** Backing image and data file, where they are given instead of those that the image names. */
+function layers(reader: BlockdevReader): Pick<BlockdevSpec, "backing" | "dataFile"> {
+  const layer: { backing?: ImageSpec | null; dataFile?: string } = {};
+  const none = reader.take("backing");
+  if (none === null || none === "") {
+    layer.backing = null;
+  } else if (none !== undefined) {
+    throw new CommandError(`Cannot find device='${String(none)}' nor node-name='${String(none)}'`);
+  }
+  if (reader.hasUnder("backing.")) {
+    layer.backing = blockdevSpec(reader.takeUnder("backing."));
+  }
+  if (reader.hasUnder("data-file.")) {
+    layer.dataFile = blockdevSpec(new Map([["driver", "file"], ...reader.takeUnder("data-file.")])).path;
+  }
+  return layer;
+}
+
+function refuseLeft(reader: BlockdevReader, message: (key: string) => string): void {
+  const [first] = reader.left;
+  if (first !== undefined) {
+    throw new CommandError(message(first));
+  }
+}

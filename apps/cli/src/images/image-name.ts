@@ -1,0 +1,89 @@
+import { CommandError } from "../errors/command-error.ts";
+import { parseKeyValues } from "../values/key-values.ts";
+import { optionsFromJson, optionsFromKeyValues } from "./blockdev-options.ts";
+import { blockdevSpec, type BlockdevSpec } from "./blockdev-spec.ts";
+import { hashOrdered } from "./hash-order.ts";
+import { qemuJsonLine } from "../output/qemu-json.ts";
+
+/** An image as a command line names it. */
+export interface NamedImage {
+  /** As the user wrote it, for messages. */
+  readonly name: string;
+  /** What qemu-img calls it in its output. */
+  readonly filename: string;
+  readonly spec: BlockdevSpec;
+}
+
+/** How {@link nameImage} reads a name. */
+export interface NameOptions {
+  /** From `-f`. */
+  readonly format?: string | undefined;
+  /** The name is `key=value,…`. */
+  readonly imageOpts?: boolean;
+}
+
+/** Protocols of QEMU that aren't files. A name that begins with something else and a colon is of no known kind. */
+const otherProtocols =
+  /^(?:blkdebug|blkverify|fat|ftps?|gluster(?:\+\w+)?|https?|iscsi|iser|nbd(?:\+unix|\+tcp)?|nfs|null-(?:aio|co)|nvme|rbd|replication|ssh|vxhs)$/;
+
+/**
+ * What a name on the command line stands for: a path, with or without `file:`, `json:{…}`, or, with `imageOpts`, `key=value,…`. A path with
+ * a colon before its first slash is taken for a protocol, as in qemu-img: `./` makes it a path.
+ *
+ * @throws CommandError for what can't be understood, and for protocols that aren't supported
+ */
+export function nameImage(name: string, options: NameOptions = {}): NamedImage {
+  const { format } = options;
+  try {
+    if (options.imageOpts === true) {
+      return described(name, blockdevSpec(optionsFromKeyValues(parseKeyValues(name)), format));
+    }
+    if (name.startsWith("json:")) {
+      return described(name, blockdevSpec(optionsFromJson(name.slice("json:".length)), format));
+    }
+    const path = plainPath(name);
+    const bare = format === "file" || format === "host_device";
+    const spec = { path, ...(bare ? { format: "raw", bare } : format === undefined ? {} : { format }) };
+    return { name, filename: path, spec };
+  } catch (error) {
+    if (!(error instanceof CommandError)) {
+      throw error;
+    }
+    const { hint } = error;
+    throw new CommandError(`Could not open '${name}': ${error.message}`, hint === undefined ? {} : { hint });
+  }
+}
+
+/** The path that a name without options stands for. */
+export function plainPath(name: string): string {
+  const protocol = /^([^/:]*):/.exec(name)?.[1];
+  if (protocol === undefined) {
+    if (name === "") {
+      throw new CommandError("The 'file' block driver requires a file name");
+    }
+    return name;
+  }
+  if (protocol === "file" || protocol === "host_device") {
+    return name.slice(protocol.length + 1);
+  }
+  if (!otherProtocols.test(protocol)) {
+    throw new CommandError(`Unknown protocol '${protocol}'`, { hint: `a file of that name is called ./${name}` });
+  }
+  throw new CommandError(`the protocol '${protocol}' isn't supported [ERR_IMG_UNSUPPORTED]`, {
+    hint: `a file of that name is called ./${name}`,
+  });
+}
+
+function described(name: string, spec: BlockdevSpec): NamedImage {
+  const { path, rawOffset, rawSize } = spec;
+  if (rawOffset === undefined && rawSize === undefined) {
+    return { name, filename: path, spec };
+  }
+  const options = {
+    ...(rawOffset === undefined ? {} : { offset: rawOffset }),
+    ...(rawSize === undefined ? {} : { size: rawSize }),
+    driver: "raw",
+    file: hashOrdered({ driver: "file", filename: path }),
+  };
+  return { name, filename: `json:${qemuJsonLine(hashOrdered(options))}`, spec };
+}

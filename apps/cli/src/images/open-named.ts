@@ -1,0 +1,77 @@
+import type { FormatAccess } from "@img/format-core";
+import { openImage, type ImageSpec } from "@img/operations/node";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import { CommandError } from "../errors/command-error.ts";
+import { openFailure } from "../errors/open-failure.ts";
+import { nameImage, type NamedImage, type NameOptions } from "./image-name.ts";
+
+/** How a command opens its images, beside what their names say. */
+export interface OpenNamedOptions extends Partial<Pick<ImageSpec, "snapshot" | "inspect" | "direct">> {
+  /** What is reported when the image can't be opened. Default 1. */
+  readonly exitCode?: number;
+}
+
+/**
+ * What `name` and the options that all verbs share (`--image-opts`, `-U`, `--isolated`) ask for.
+ * @param format - from `-f` or `-F`
+ */
+export function imageSpec(
+  name: string,
+  args: ParsedArguments,
+  format: string | undefined,
+  options: OpenNamedOptions = {},
+): NamedImage & { readonly spec: ImageSpec } {
+  const { exitCode, ...more } = options;
+  refuseObjects(args);
+  const imageOpts = args.has("image-opts");
+  if (imageOpts && format !== undefined) {
+    throw new CommandError("--image-opts and --format are mutually exclusive", withExitCode(exitCode));
+  }
+  const named = nameWithExitCode(name, { format, imageOpts }, exitCode);
+  const spec: ImageSpec = {
+    gate: args.has("isolated") ? "deny-all" : "allow-all",
+    ...(args.has("force-share") ? { forceShare: true } : {}),
+    ...more,
+    ...imageSpecOf(named),
+  };
+  return { ...named, spec };
+}
+
+/** Opens what {@link imageSpec} describes. The caller closes it. */
+export async function openNamed(
+  named: NamedImage & { readonly spec: ImageSpec },
+  exitCode?: number,
+): Promise<FormatAccess> {
+  try {
+    return await openImage(named.spec);
+  } catch (error) {
+    throw openFailure(error, named, exitCode);
+  }
+}
+
+function imageSpecOf(named: NamedImage): ImageSpec {
+  const { bare: _, ...spec } = named.spec;
+  return spec;
+}
+
+function nameWithExitCode(name: string, options: NameOptions, exitCode: number | undefined): NamedImage {
+  try {
+    return nameImage(name, options);
+  } catch (error) {
+    if (error instanceof CommandError && exitCode !== undefined) {
+      const { hint } = error;
+      throw new CommandError(error.message, { exitCode, ...(hint === undefined ? {} : { hint }) });
+    }
+    throw error;
+  }
+}
+
+function withExitCode(exitCode: number | undefined): { readonly exitCode?: number } {
+  return exitCode === undefined ? {} : { exitCode };
+}
+
+function refuseObjects(args: ParsedArguments): void {
+  if (args.has("object")) {
+    throw new CommandError("--object isn't supported: encrypted images can't be opened yet [ERR_IMG_UNSUPPORTED]");
+  }
+}

@@ -1,0 +1,75 @@
+import { parseArguments } from "./arguments/parse-arguments.ts";
+import { UsageError } from "./arguments/usage-error.ts";
+import { reportError } from "./errors/report-error.ts";
+import { programHelp, verbHelp } from "./help/help-text.ts";
+import { Interruption } from "./interruption.ts";
+import { Terminal } from "./terminal.ts";
+import type { Verb } from "./verbs/verb.ts";
+import { verbs } from "./verbs/verbs.ts";
+import { version } from "./version.ts";
+
+/**
+ * The whole program.
+ * @param argv - as `process.argv`
+ * @returns the exit code
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const terminal = new Terminal(argv[1]);
+  const interruption = new Interruption();
+  try {
+    const code = await dispatch(argv.slice(2), terminal, interruption.signal);
+    await terminal.flush();
+    return code;
+  } catch (error) {
+    if (interruption.exitCode !== undefined) {
+      return interruption.exitCode;
+    }
+    await terminal.flush();
+    return reportError(error, terminal);
+  } finally {
+    interruption.stop();
+  }
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+  const [first, ...rest] = args;
+  switch (first) {
+    case undefined:
+      throw new UsageError("Not enough arguments");
+    case "-h":
+    case "--help":
+    case "help":
+      await terminal.print(helpFor(rest[0], terminal.program));
+      return 0;
+    case "-V":
+    case "--version":
+      await terminal.print(`${terminal.program} version ${version}\n`);
+      return 0;
+    default:
+      return runVerb(findVerb(first), rest, terminal, signal);
+  }
+}
+
+function helpFor(name: string | undefined, program: string): string {
+  return name === undefined || name.startsWith("-")
+    ? programHelp(program, version, verbs)
+    : verbHelp(program, findVerb(name));
+}
+
+function findVerb(name: string): Verb {
+  const verb = verbs.find((each) => each.name === name);
+  if (verb === undefined) {
+    throw new UsageError(name.startsWith("-") ? `unrecognized option '${name}'` : `Command not found: ${name}`);
+  }
+  return verb;
+}
+
+async function runVerb(verb: Verb, args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+  const parsed = parseArguments(args, verb.options);
+  if (parsed.has("help")) {
+    await terminal.print(verbHelp(terminal.program, verb));
+    return 0;
+  }
+  const { run } = await verb.load();
+  return run({ args: parsed, terminal, signal });
+}

@@ -1,0 +1,27 @@
+import type { Progress } from "@img/operations";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import type { Terminal } from "../terminal.ts";
+import { ProgressBar } from "./progress-bar.ts";
+import { QemuProgress } from "./qemu-progress.ts";
+
+/** Shows how far a command is. */
+export interface ProgressLine {
+  show(progress: Progress): void;
+  /** Makes room for results and errors. */
+  clear(): void;
+  /** Called last, after results were printed. */
+  end(): void;
+}
+
+const silent: ProgressLine = { show: () => undefined, clear: () => undefined, end: () => undefined };
+
+/** qemu-img's progress with `-p`, a bar for a person at a terminal, nothing with `-q`. */
+export function progressLine(args: ParsedArguments, terminal: Terminal): ProgressLine {
+  if (args.has("q")) {
+    return silent;
+  }
+  if (args.has("p")) {
+    return new QemuProgress();
+  }
+  return terminal.isInteractive ? new ProgressBar(terminal) : silent;
+}

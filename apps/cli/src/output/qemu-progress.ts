@@ -1,0 +1,26 @@
+import type { Progress } from "@img/operations";
+import type { ProgressLine } from "./progress-line.ts";
+
+/** Points of a hundred that have to be gained before there is something new to print. */
+const step = 2;
+
+/** `    (45.34/100%)` on the standard output, each time over the last: programs look for it. */
+export class QemuProgress implements ProgressLine {
+  #printed: number | undefined;
+
+  show({ done, total }: Progress): void {
+    const percent = total === 0 ? 100 : (done / total) * 100;
+    if (this.#printed === undefined || percent - this.#printed >= step || (percent === 100 && this.#printed < 100)) {
+      this.#printed = percent;
+      process.stdout.write(`    (${percent.toFixed(2)}/100%)\r`);
+    }
+  }
+
+  clear(): void {
+    // what comes next overwrites the line, as it does with qemu-img
+  }
+
+  end(): void {
+    process.stdout.write("\n");
+  }
+}

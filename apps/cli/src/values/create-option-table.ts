@@ -1,0 +1,55 @@
+/** An option that an image can be created with (`-o`). */
+export interface CreateOption {
+  readonly name: string;
+  readonly type: "size" | "number" | "bool" | "str";
+  readonly help: string;
+}
+
+/** By format, in alphabetical order as qemu-img lists them. */
+export const createOptionTable: Readonly<Record<string, readonly CreateOption[]>> = {
+  qcow2: [
+    { name: "backing_file", type: "str", help: "File name of a base image" },
+    { name: "backing_fmt", type: "str", help: "Image format of the base image" },
+    { name: "cluster_size", type: "size", help: "qcow2 cluster size" },
+    { name: "compat", type: "str", help: "Compatibility level (v2 [0.10] or v3 [1.1])" },
+    { name: "compression_type", type: "str", help: "Compression method used for image cluster compression" },
+    { name: "data_file", type: "str", help: "File name of an external data file" },
+    { name: "data_file_raw", type: "bool", help: "The external data file must stay valid as a raw image" },
+    { name: "encrypt.cipher-alg", type: "str", help: "Name of encryption cipher algorithm" },
+    { name: "encrypt.cipher-mode", type: "str", help: "Name of encryption cipher mode" },
+    { name: "encrypt.format", type: "str", help: "Encrypt the image, format choices: 'aes', 'luks'" },
+    { name: "encrypt.hash-alg", type: "str", help: "Name of encryption hash algorithm" },
+    { name: "encrypt.iter-time", type: "number", help: "Time to spend in PBKDF in milliseconds" },
+    { name: "encrypt.ivgen-alg", type: "str", help: "Name of IV generator algorithm" },
+    { name: "encrypt.ivgen-hash-alg", type: "str", help: "Name of IV generator hash algorithm" },
+    { name: "encrypt.key-secret", type: "str", help: "ID of secret providing qcow AES key or LUKS passphrase" },
+    {
+      name: "encryption",
+      type: "bool",
+      help: "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
+    },
+    { name: "extended_l2", type: "bool", help: "Extended L2 tables" },
+    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable" },
+    { name: "lazy_refcounts", type: "bool", help: "Postpone refcount updates" },
+    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)" },
+    { name: "preallocation", type: "str", help: "Preallocation mode (allowed values: off, metadata, falloc, full)" },
+    { name: "refcount_bits", type: "number", help: "Width of a reference count entry in bits" },
+    { name: "size", type: "size", help: "Virtual disk size" },
+  ],
+  raw: [
+    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable" },
+    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)" },
+    { name: "preallocation", type: "str", help: "Preallocation mode (allowed values: off, falloc, full)" },
+    { name: "size", type: "size", help: "Virtual disk size" },
+  ],
+};
+
+/** What `-o help` prints. */
+export function createOptionHelp(format: string): string {
+  const typeNames = { size: "size", number: "num", bool: "bool (on/off)", str: "str" } as const;
+  const lines = (createOptionTable[format] ?? []).map(({ name, type, help }) => {
+    const left = `  ${name}=<${typeNames[type]}>`;
+    return `${left.padEnd(24)} - ${help}\n`;
+  });
+  return `Supported options:\n${lines.join("")}`;
+}

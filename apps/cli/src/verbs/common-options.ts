@@ -1,0 +1,50 @@
+import type { OptionDefinition } from "../arguments/option-definition.ts";
+
+// Options that several verbs have, worded once.
+
+export const format: OptionDefinition = {
+  long: "format",
+  short: "f",
+  value: "fmt",
+  help: "format of the image (raw, qcow2); guessed from its contents unless given",
+};
+export const imageOpts: OptionDefinition = {
+  long: "image-opts",
+  help: "names are options: driver=qcow2,file.filename=a.qcow2",
+};
+export const output: OptionDefinition = {
+  long: "output",
+  value: "ofmt",
+  help: "human (default) or json",
+};
+export const forceShare: OptionDefinition = {
+  long: "force-share",
+  short: "U",
+  help: "read although somebody else has the image open for writing",
+};
+export const isolated: OptionDefinition = {
+  long: "isolated",
+  help: "open nothing that an image names: no backing image, no data file",
+};
+export const progress: OptionDefinition = {
+  short: "p",
+  help: "print progress the way qemu-img does, terminal or not",
+};
+export const quiet: OptionDefinition = { short: "q", help: "print nothing but errors" };
+export const sourceCache: OptionDefinition = {
+  short: "T",
+  value: "src_cache",
+  help: "none, directsync: read past the host's cache; writeback (default), writethrough, unsafe",
+};
+export const snapshot: OptionDefinition = {
+  short: "l",
+  value: "snapshot_param",
+  help: "look at a snapshot: its id or name, or snapshot.id=ID,snapshot.name=NAME",
+};
+export const object: OptionDefinition = {
+  long: "object",
+  value: "objectdef",
+  help: "not supported: there are no secrets to give yet",
+  hidden: true,
+};
+export const help: OptionDefinition = { long: "help", short: "h", help: "print this help" };

@@ -1,0 +1,88 @@
+import { compare, CompareError, type CompareResult } from "@img/operations";
+import type { FormatAccess } from "@img/format-core";
+import { CommandError } from "../errors/command-error.ts";
+import { strerror } from "../errors/strerror.ts";
+import { describeImgError } from "../errors/report-error.ts";
+import { imageSpec, openNamed } from "../images/open-named.ts";
+import { progressLine } from "../output/progress-line.ts";
+import { parseCacheMode } from "../values/cache-mode.ts";
+import { twoOperands } from "../values/operand.ts";
+import type { VerbContext } from "./verb.ts";
+
+/** Exit codes of qemu-img for this verb. */
+const exitCodes = { differs: 1, open: 2, map: 3, read: 4 } as const;
+
+/** `img compare`. */
+export async function run(context: VerbContext): Promise<number> {
+  const { args } = context;
+  const [first, second] = twoOperands(args);
+  const { direct } = parseCacheMode(args.value("T") ?? "writeback", "source cache", exitCodes.open);
+  const options = { direct, exitCode: exitCodes.open };
+  const a = imageSpec(first, args, args.value("format"), options);
+  const b = imageSpec(second, args, args.value("F"), options);
+  const imageA = await openNamed(a, exitCodes.open);
+  try {
+    const imageB = await openNamed(b, exitCodes.open);
+    try {
+      return await compareOpen(imageA, imageB, [first, second], context);
+    } finally {
+      await imageB.close();
+    }
+  } finally {
+    await imageA.close();
+  }
+}
+
+async function compareOpen(
+  a: FormatAccess,
+  b: FormatAccess,
+  names: readonly [string, string],
+  { args, terminal, signal }: VerbContext,
+): Promise<number> {
+  const line = progressLine(args, terminal);
+  try {
+    const result = await compare(a, b, {
+      strict: args.has("s"),
+      signal,
+      onProgress: (progress) => {
+        line.show(progress);
+      },
+    });
+    line.clear();
+    await terminal.print(args.has("q") ? "" : resultText(result));
+    await terminal.flush();
+    return result.identical ? 0 : exitCodes.differs;
+  } catch (error) {
+    line.clear();
+    throw error instanceof CompareError ? compareFailure(error, names) : error;
+  } finally {
+    line.end();
+  }
+}
+
+function compareFailure(error: CompareError, names: readonly [string, string]): CommandError {
+  const { operation, image, offset } = error.failure;
+  const name = names[image === "first" ? 0 : 1];
+  const reason = strerror(error.code) ?? describeImgError(error);
+  const message =
+    operation === "map"
+      ? `Sector allocation test failed for ${name}: ${reason}`
+      : `Error while reading offset ${String(offset)} of ${name}: ${reason}`;
+  return new CommandError(message, { exitCode: exitCodes[operation], cause: error });
+}
+
+function resultText(result: CompareResult): string {
+  const warning = "Warning: Image size mismatch!\n";
+  if (result.identical) {
+    return `${result.sizeDiffers ? warning : ""}Images are identical.\n`;
+  }
+  const { difference, offset } = result;
+  switch (difference) {
+    case "size":
+      return "Strict mode: Image size mismatch!\n";
+    case "status":
+      return `Strict mode: Offset ${String(offset)} block status mismatch!\n`;
+    case "content":
+      return `${result.pastEnd ? warning : ""}Content mismatch at offset ${String(offset)}!\n`;
+  }
+}

@@ -1,0 +1,99 @@
+import { availableParallelism } from "node:os";
+import { convertImages, type ImageSpec } from "@img/operations/node";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import { CommandError } from "../errors/command-error.ts";
+import { convertFailure } from "../errors/convert-failure.ts";
+import { nameImage, type NamedImage } from "../images/image-name.ts";
+import { imageSpec } from "../images/open-named.ts";
+import { openSnapshot } from "../images/open-snapshot.ts";
+import { progressLine } from "../output/progress-line.ts";
+import { convertRequest, targetOptions, type ConvertRequest } from "../values/convert-request.ts";
+import { createOptionHelp } from "../values/create-option-table.ts";
+import { asksForHelp } from "../values/create-options.ts";
+import type { VerbContext } from "./verb.ts";
+
+const formats = ["raw", "qcow2"];
+
+/** `img convert`. */
+export async function run(context: VerbContext): Promise<number> {
+  const { args, terminal } = context;
+  if (asksForHelp(args.values("o"))) {
+    await terminal.print(createOptionHelp(checkFormat(args.value("O") ?? "raw")));
+    return 0;
+  }
+  const request = convertRequest(args);
+  const sources = await checkSources(request, args);
+  checkFormat(request.targetFormat);
+  const target = nameTarget(request, args);
+  const format = target.spec.format ?? request.targetFormat;
+  await convert(context, request, sources, { ...target, spec: { ...target.spec, format } });
+  return 0;
+}
+
+function checkFormat(format: string): string {
+  if (!formats.includes(format)) {
+    throw new CommandError(`Unknown file format '${format}'`);
+  }
+  return format;
+}
+
+/** Opens each source once, so that what is wrong with one is reported before anything is written. */
+async function checkSources(request: ConvertRequest, args: ParsedArguments): Promise<ImageSpec[]> {
+  const { snapshot, sourceCache } = request;
+  const specs: ImageSpec[] = [];
+  for (const name of request.sources) {
+    const named = imageSpec(name, args, args.value("format"), {
+      direct: sourceCache.direct,
+      ...(snapshot === undefined ? {} : { snapshot }),
+    });
+    const image = await openSnapshot(named);
+    // what was guessed stays as it was guessed now
+    specs.push({ ...named.spec, format: image.driver.format });
+    await image.close();
+  }
+  return specs;
+}
+
+function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage {
+  const imageOpts = args.has("target-image-opts");
+  if (imageOpts && args.has("O")) {
+    throw new CommandError("--image-opts and --format are mutually exclusive");
+  }
+  const named = nameImage(request.target, { imageOpts });
+  if (!request.skipCreate && (named.spec.rawOffset !== undefined || named.spec.rawSize !== undefined)) {
+    throw new CommandError(`Could not open '${named.name}': a part of a file can't be created; use -n`);
+  }
+  return named;
+}
+
+async function convert(
+  { args, terminal, signal }: VerbContext,
+  request: ConvertRequest,
+  sources: readonly ImageSpec[],
+  target: NamedImage & { readonly spec: { readonly format: string } },
+): Promise<void> {
+  const { cache, createOptions } = targetOptions(args, target.spec.format);
+  const { bare: _, ...spec } = target.spec;
+  const line = progressLine(args, terminal);
+  try {
+    await convertImages({
+      sources,
+      target: { ...spec, direct: cache.direct || spec.direct === true, createOptions },
+      skipCreate: request.skipCreate,
+      targetIsZero: request.targetIsZero,
+      sparse: request.sparse,
+      sync: cache.sync,
+      signal,
+      ...(request.threads === undefined ? {} : { threads: Math.min(request.threads, availableParallelism()) }),
+      onProgress: (progress) => {
+        line.show(progress);
+      },
+    });
+    line.clear();
+  } catch (error) {
+    line.clear();
+    throw convertFailure(error, target, request.skipCreate);
+  } finally {
+    line.end();
+  }
+}

@@ -1,0 +1,70 @@
+import { info, infoChain, qemuInfo, type ImageInfo, type QemuInfo } from "@img/operations";
+import type { FormatAccess } from "@img/format-core";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import { CommandError } from "../errors/command-error.ts";
+import type { NamedImage } from "../images/image-name.ts";
+import { imageSpec, openNamed } from "../images/open-named.ts";
+import { infoText } from "../output/info-text.ts";
+import { qemuJson, type Json } from "../output/qemu-json.ts";
+import { oneOperand } from "../values/operand.ts";
+import { outputFormat } from "../values/output-format.ts";
+import type { VerbContext } from "./verb.ts";
+
+/** `img info`. */
+export async function run({ args, terminal }: VerbContext): Promise<number> {
+  const output = outputFormat(args);
+  const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true });
+  const chain = args.has("backing-chain");
+  const image = await openNamed(named);
+  const infos = await describe(image, named, chain ? args : undefined);
+  if (output === "json") {
+    await terminal.print(`${qemuJson((chain ? infos : infos[0]) as Json)}\n`);
+  } else {
+    await terminal.print(infos.map(infoText).join("\n"));
+  }
+  return 0;
+}
+
+/** @param chainArgs - set when the images below are to be described, too */
+async function describe(
+  image: FormatAccess,
+  named: NamedImage,
+  chainArgs: ParsedArguments | undefined,
+): Promise<readonly QemuInfo[]> {
+  const { filename } = named;
+  let infos: readonly ImageInfo[];
+  try {
+    infos =
+      chainArgs === undefined
+        ? [await info(image, { filename })]
+        : await infoChain(image, { filename, openBacking: backingOpener(filename, chainArgs) });
+  } finally {
+    await image.close();
+  }
+  return infos.map((each, index) =>
+    qemuInfo(index === 0 && named.spec.bare === true ? { ...each, format: "file" } : each),
+  );
+}
+
+function backingOpener(
+  top: string,
+  args: ParsedArguments,
+): (reference: { readonly location: string; readonly format?: string }) => Promise<FormatAccess> {
+  const seen = new Set([top]);
+  return async ({ location, format }) => {
+    if (args.has("isolated")) {
+      throw new CommandError(`'${location}' is a backing image: not opened with --isolated [ERR_IMG_DENIED]`);
+    }
+    if (seen.has(location)) {
+      throw new CommandError(`Backing file '${location}' creates an infinite loop.`);
+    }
+    seen.add(location);
+    const below = imageSpec(location, withoutImageOpts(args), format, { inspect: true });
+    return openNamed(below);
+  };
+}
+
+/** A backing image's name is never options, however the first image was named. */
+function withoutImageOpts(args: ParsedArguments): ParsedArguments {
+  return args.only("force-share", "isolated");
+}

@@ -1,0 +1,33 @@
+import type { OptionDefinition } from "../arguments/option-definition.ts";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What a verb is run with. */
+export interface VerbContext {
+  readonly args: ParsedArguments;
+  readonly terminal: Terminal;
+  /** Aborted when the user interrupts the command. */
+  readonly signal: AbortSignal;
+}
+
+/** What a verb's own file exports. */
+export interface VerbModule {
+  /**
+   * Does it.
+   * @returns the exit code
+   */
+  readonly run: (context: VerbContext) => Promise<number>;
+}
+
+/** One verb of the command line. Everything that can be known without loading it: parsing and help are made from this. */
+export interface Verb {
+  readonly name: string;
+  /** One line, without a full stop. */
+  readonly summary: string;
+  /** What follows the options, for the help. */
+  readonly operands: string;
+  readonly options: readonly OptionDefinition[];
+  /** Exit codes other than 0 success and 1 failure, for the help. */
+  readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
+  load(): Promise<VerbModule>;
+}
