@@ -1,0 +1,361 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build } from "tsup";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { convertImages, openImage, type ConvertImagesOptions } from "../src/node.ts";
+
+const MiB = 1024 * 1024;
+let directory: string;
+let workerEntry: URL;
+
+function at(name: string): string {
+  return join(directory, name);
+}
+
+function qemuImg(...args: readonly string[]): string {
+  return execFileSync("qemu-img", args, { encoding: "utf8" });
+}
+
+/** A disk with holes, text, repeated and random bytes. */
+function makeDisk(name: string, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = 99;
+  for (let start = 0; start < length; start += 65536) {
+    const kind = (start / 65536) % 5;
+    for (let offset = start; offset < Math.min(start + 65536, length); offset++) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      bytes[offset] = kind === 0 ? state >>> 24 : kind === 1 ? (offset >> 4) & 0xff : kind === 2 ? state >>> 30 : 0;
+    }
+  }
+  writeFileSync(at(name), bytes);
+  return bytes;
+}
+
+function same(name: string, expected: Uint8Array): boolean {
+  return Buffer.compare(readFileSync(at(name)), expected) === 0;
+}
+
+function options(source: string, target: string, more: Partial<ConvertImagesOptions> = {}): ConvertImagesOptions {
+  return {
+    sources: [{ path: at(source), gate: "allow-all" }],
+    target: { path: at(target), format: "raw" },
+    sync: false,
+    ...more,
+  };
+}
+
+let disk: Uint8Array;
+let bigDisk: Uint8Array;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "img-convert-"));
+  disk = makeDisk("disk.raw", 3 * MiB + 5 * 512);
+  bigDisk = makeDisk("big.raw", 64 * MiB);
+  for (const [name, ...args] of [
+    ["plain", "-O", "qcow2"],
+    ["small", "-O", "qcow2", "-o", "cluster_size=512"],
+    ["zlib", "-c", "-O", "qcow2"],
+    ["zstd", "-c", "-O", "qcow2", "-o", "compression_type=zstd"],
+    ["extended", "-O", "qcow2", "-o", "extended_l2=on"],
+    ["v2", "-O", "qcow2", "-o", "compat=0.10"],
+  ] as const) {
+    qemuImg("convert", "-f", "raw", ...args, at("disk.raw"), at(`${name}.qcow2`));
+  }
+  qemuImg("convert", "-f", "raw", "-c", "-W", "-m", "16", "-O", "qcow2", at("big.raw"), at("big.qcow2"));
+  qemuImg("create", "-f", "qcow2", "-b", at("zlib.qcow2"), "-F", "qcow2", at("overlay.qcow2"));
+  execFileSync("qemu-io", ["-c", "write -P 0x77 1M 100k", "-c", "write -z 2M 64k", at("overlay.qcow2")]);
+  const outDir = at("worker");
+  await build({
+    entry: { "node-worker": join(import.meta.dirname, "../src/node-worker.ts") },
+    outDir,
+    config: false,
+    silent: true,
+    format: "esm",
+    platform: "node",
+    target: "es2022",
+    splitting: false,
+    noExternal: [/./],
+    external: ["koffi"],
+    esbuildOptions(settings) {
+      settings.conditions = ["@img/source", "module"];
+    },
+  });
+  writeFileSync(join(outDir, "package.json"), '{"type":"module"}');
+  workerEntry = pathToFileURL(join(outDir, "node-worker.js"));
+});
+
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+describe("convertImages", () => {
+  it.each(["plain", "small", "zlib", "zstd", "extended", "v2"])("converts a %s qcow2 image", async (name) => {
+    const result = await convertImages(options(`${name}.qcow2`, `${name}.out`));
+    expect(result.size).toBe(disk.length);
+    expect(same(`${name}.out`, disk)).toBe(true);
+    expect(statSync(at(`${name}.out`)).blocks * 512).toBeLessThan(disk.length);
+  });
+
+  it("converts a chain of images as qemu-img does", async () => {
+    qemuImg("convert", "-O", "raw", at("overlay.qcow2"), at("overlay.expected"));
+    await convertImages(options("overlay.qcow2", "overlay.out"));
+    expect(same("overlay.out", readFileSync(at("overlay.expected")))).toBe(true);
+  });
+
+  it("opens nothing by itself unless it is told to", async () => {
+    const sources = [{ path: at("overlay.qcow2") }];
+    const work = convertImages(options("", "denied.out", { sources }));
+    await expect(work).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
+    expect(existsSync(at("denied.out"))).toBe(false);
+  });
+
+  it("takes the backing image that it is given, and closes it", async () => {
+    const sources = [{ path: at("overlay.qcow2"), backing: { path: at("disk.raw"), format: "raw" } }];
+    await convertImages(options("", "explicit.out", { sources }));
+    qemuImg("convert", "-O", "raw", at("overlay.qcow2"), at("explicit.expected"));
+    expect(same("explicit.out", readFileSync(at("explicit.expected")))).toBe(true);
+    const open = await openImage(sources[0]!);
+    await open.close();
+    expect(open.driver.backing?.io.isClosed).toBe(true);
+  });
+
+  it("puts several images behind each other", async () => {
+    const sources = ["zlib.qcow2", "disk.raw", "zstd.qcow2"].map((name) => ({ path: at(name) }));
+    const result = await convertImages(options("", "three.out", { sources }));
+    expect(result.size).toBe(3 * disk.length);
+    expect(same("three.out", Buffer.concat([disk, disk, disk]))).toBe(true);
+  });
+
+  it("writes a raw image with the size that qemu-img gives it", async () => {
+    writeFileSync(at("odd.raw"), disk.subarray(0, 1000));
+    const sources = [{ path: at("odd.raw"), format: "raw" }];
+    await convertImages(options("", "odd.out", { sources }));
+    qemuImg("convert", "-f", "raw", "-O", "raw", at("odd.raw"), at("odd.expected"));
+    expect(same("odd.out", readFileSync(at("odd.expected")))).toBe(true);
+  });
+
+  it("allocates everything when nothing may be sparse", async () => {
+    await convertImages(options("plain.qcow2", "full.out", { sparse: 0 }));
+    expect(same("full.out", disk)).toBe(true);
+    expect(statSync(at("full.out")).blocks * 512).toBeGreaterThanOrEqual(disk.length);
+  });
+
+  it("makes the target durable unless told otherwise", async () => {
+    await convertImages(options("plain.qcow2", "synced.out", { sync: true }));
+    expect(same("synced.out", disk)).toBe(true);
+  });
+
+  describe("with threads", () => {
+    it("converts what several threads share", async () => {
+      const result = await convertImages(
+        options("big.qcow2", "big.out", { threads: 3, workerEntry, chunkSize: 65536 }),
+      );
+      expect(same("big.out", bigDisk)).toBe(true);
+      expect(result.threads).toBeGreaterThan(1);
+      expect(result.written).toBeLessThan(bigDisk.length);
+    });
+
+    it("does without them when their module isn't there", async () => {
+      const nowhere = new URL("nowhere.js", workerEntry);
+      const result = await convertImages(options("big.qcow2", "alone.out", { workerEntry: nowhere }));
+      expect(result.threads).toBe(1);
+      expect(same("alone.out", bigDisk)).toBe(true);
+    });
+
+    it("does without them when they can't begin", async () => {
+      writeFileSync(at("worker/broken.js"), "throw new Error('broken');\n");
+      const broken = new URL("broken.js", workerEntry);
+      const result = await convertImages(options("big.qcow2", "alone.out", { workerEntry: broken }));
+      expect(result.threads).toBe(1);
+      expect(same("alone.out", bigDisk)).toBe(true);
+    });
+
+    it("fails when a thread ends without having finished what it took", async () => {
+      writeFileSync(
+        at("worker/thief.js"),
+        `import { parentPort, workerData } from "node:worker_threads";
+         parentPort.postMessage({ kind: "ready" });
+         const values = new BigInt64Array(workerData.cursor);
+         Atomics.add(values, 0, 65536n);`,
+      );
+      const thief = new URL("thief.js", workerEntry);
+      const work = convertImages(options("big.qcow2", "stolen.out", { workerEntry: thief, chunkSize: 65536 }));
+      await expect(work).rejects.toThrow("a thread ended early");
+      expect(existsSync(at("stolen.out"))).toBe(false);
+    });
+
+    it("tells what any thread found wrong", async () => {
+      copyFileSync(at("big.qcow2"), at("damaged.qcow2"));
+      const { size } = statSync(at("damaged.qcow2"));
+      const fd = openSync(at("damaged.qcow2"), "r+");
+      // the last compressed clusters are in the last MiB
+      writeSync(fd, Buffer.alloc(MiB, 0xff), 0, MiB, size - 2 * MiB);
+      const work = convertImages(options("damaged.qcow2", "damaged.out", { threads: 2, workerEntry }));
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_CORRUPT" });
+      expect(existsSync(at("damaged.out"))).toBe(false);
+    });
+
+    it("stops all of them at the signal", async () => {
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const work = convertImages(
+        options("big.qcow2", "aborted.out", {
+          workerEntry,
+          chunkSize: 65536,
+          signal: controller.signal,
+          onProgress: ({ done, total }) => {
+            if (done > total / 2) controller.abort(reason);
+          },
+        }),
+      );
+      await expect(work).rejects.toBe(reason);
+      expect(existsSync(at("aborted.out"))).toBe(false);
+    });
+  });
+
+  describe("with a target that exists", () => {
+    it("replaces it, and keeps its permissions and what links to it", async () => {
+      writeFileSync(at("old.raw"), "precious");
+      chmodSync(at("old.raw"), 0o640);
+      symlinkSync(at("old.raw"), at("old.link"));
+      await convertImages(options("zlib.qcow2", "old.link"));
+      expect(same("old.raw", disk)).toBe(true);
+      expect(statSync(at("old.raw")).mode & 0o777).toBe(0o640);
+    });
+
+    it("keeps it as it was when the conversion fails, and leaves nothing else", async () => {
+      writeFileSync(at("kept.raw"), "precious");
+      const before = readdirSync(directory).sort();
+      copyFileSync(at("zlib.qcow2"), at("bad.qcow2"));
+      truncateSync(at("bad.qcow2"), statSync(at("bad.qcow2")).size - 300_000);
+      await expect(convertImages(options("bad.qcow2", "kept.raw"))).rejects.toMatchObject({ code: "ERR_IMG_CORRUPT" });
+      expect(readFileSync(at("kept.raw"), "utf8")).toBe("precious");
+      rmSync(at("bad.qcow2"));
+      expect(readdirSync(directory).sort()).toEqual(before);
+    });
+
+    it("keeps it when the conversion is aborted", async () => {
+      writeFileSync(at("kept.raw"), "precious");
+      const signal = AbortSignal.abort(new Error("enough"));
+      await expect(convertImages(options("big.qcow2", "kept.raw", { signal }))).rejects.toThrow("enough");
+      expect(readFileSync(at("kept.raw"), "utf8")).toBe("precious");
+    });
+
+    it("writes a file with several names in place", async () => {
+      writeFileSync(at("one.raw"), "x");
+      linkSync(at("one.raw"), at("two.raw"));
+      await convertImages(options("zlib.qcow2", "one.raw"));
+      expect(same("two.raw", disk)).toBe(true);
+    });
+
+    it.each([
+      ["by its name", "disk.raw"],
+      ["by a link", "disk.link"],
+      ["by another name", "disk.hard"],
+    ])("refuses one that is the source %s", async (_how, name) => {
+      if (name === "disk.link") symlinkSync(at("disk.raw"), at(name));
+      if (name === "disk.hard") linkSync(at("disk.raw"), at(name));
+      const work = convertImages(options("disk.raw", name));
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
+      expect(same("disk.raw", disk)).toBe(true);
+    });
+
+    it("refuses one that a source stands on", async () => {
+      const before = readFileSync(at("zlib.qcow2"));
+      const work = convertImages(options("overlay.qcow2", "zlib.qcow2"));
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
+      expect(same("zlib.qcow2", before)).toBe(true);
+    });
+
+    it("refuses a directory", async () => {
+      await expect(convertImages(options("zlib.qcow2", "worker"))).rejects.toMatchObject({
+        code: "ERR_IMG_UNSUPPORTED",
+      });
+    });
+  });
+
+  describe("without creating", () => {
+    it("writes over what is there and keeps what is behind", async () => {
+      writeFileSync(at("there.raw"), Buffer.alloc(4 * MiB, 0x55));
+      await convertImages(options("zlib.qcow2", "there.raw", { skipCreate: true }));
+      const found = readFileSync(at("there.raw"));
+      expect(Buffer.compare(found.subarray(0, disk.length), disk)).toBe(0);
+      expect(found.length).toBe(4 * MiB);
+      expect(found.subarray(disk.length).every((byte) => byte === 0x55)).toBe(true);
+    });
+
+    it("leaves zeroes alone when the target is said to be zero", async () => {
+      writeFileSync(at("said.raw"), "");
+      truncateSync(at("said.raw"), disk.length);
+      await convertImages(options("zlib.qcow2", "said.raw", { skipCreate: true, targetIsZero: true }));
+      expect(same("said.raw", disk)).toBe(true);
+      expect(statSync(at("said.raw")).blocks * 512).toBeLessThan(disk.length);
+    });
+
+    it("refuses a target that is too small, and changes nothing", async () => {
+      writeFileSync(at("tiny.raw"), "tiny");
+      const work = convertImages(options("zlib.qcow2", "tiny.raw", { skipCreate: true }));
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_NO_SPACE" });
+      expect(readFileSync(at("tiny.raw"), "utf8")).toBe("tiny");
+    });
+
+    it("refuses a target that isn't there", async () => {
+      const work = convertImages(options("zlib.qcow2", "nowhere.raw", { skipCreate: true }));
+      await expect(work).rejects.toMatchObject({ code: "ENOENT" });
+      expect(existsSync(at("nowhere.raw"))).toBe(false);
+    });
+  });
+
+  it("refuses what the format can't do, and creates nothing", async () => {
+    const create = { path: at("new.raw"), format: "raw", createOptions: { backing: {} } };
+    await expect(convertImages(options("zlib.qcow2", "", { target: create }))).rejects.toThrow();
+    expect(existsSync(at("new.raw"))).toBe(false);
+    const unknown = { path: at("new.vhd"), format: "vhd" };
+    const work = convertImages(options("zlib.qcow2", "", { target: unknown }));
+    await expect(work).rejects.toMatchObject({ code: "ERR_IMG_UNKNOWN_FORMAT" });
+    expect(existsSync(at("new.vhd"))).toBe(false);
+  });
+});
+
+describe("openImage", () => {
+  it.each([
+    [{ format: "raw", snapshot: "1" }, "disk.raw"],
+    [{ format: "qcow2", rawOffset: 512 }, "zlib.qcow2"],
+    [{ rawSize: 512 }, "zlib.qcow2"],
+  ])("refuses %j for %s", async (spec, name) => {
+    await expect(openImage({ path: at(name), ...spec })).rejects.toMatchObject({ code: "ERR_IMG_UNSUPPORTED" });
+  });
+
+  it("shows a window of a raw file", async () => {
+    await using image = await openImage({ path: at("disk.raw"), format: "raw", rawOffset: 512, rawSize: 1024 });
+    const found = new Uint8Array(1024);
+    await image.read(found, 0);
+    expect(image.size).toBe(1024);
+    expect(Buffer.compare(found, disk.subarray(512, 1536))).toBe(0);
+  });
+
+  it("lets images open only what lies within a directory when told so", async () => {
+    await using image = await openImage({ path: at("overlay.qcow2"), gate: { within: directory } });
+    expect(image.driver.backing?.driver.format).toBe("qcow2");
+    const outside = openImage({ path: at("overlay.qcow2"), gate: { within: join(directory, "worker") } });
+    await expect(outside).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
+  });
+});
