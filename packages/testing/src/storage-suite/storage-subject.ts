@@ -14,6 +14,7 @@ import {
 import { assertBytes } from "../assert/assert-bytes.ts";
 import { ModelDisk } from "../model/model-disk.ts";
 import type { SeededRandom } from "../random/seeded-random.ts";
+import type { AlignedPool } from "../suite/aligned-pool.ts";
 import { GuardedBuffers } from "../suite/guarded-buffers.ts";
 import type { World } from "../suite/world.ts";
 import type { Grains } from "./grains.ts";
@@ -28,6 +29,7 @@ export interface StorageSubjectOptions {
   readonly grains: Grains;
   readonly world: World;
   readonly random: SeededRandom;
+  readonly pool: AlignedPool;
 }
 
 /**
@@ -43,6 +45,7 @@ export class StorageSubject {
   readonly grains: Grains;
   readonly world: World;
   readonly random: SeededRandom;
+  readonly #pool: AlignedPool;
   isClosed = false;
   /** Sizes that the storage may have instead of the model's: where `writeZeroes` ended past the end. */
   readonly #maySize = new Set<number>();
@@ -54,6 +57,7 @@ export class StorageSubject {
     this.grains = options.grains;
     this.world = options.world;
     this.random = options.random;
+    this.#pool = options.pool;
     this.model = new ModelDisk(options.contents);
   }
 
@@ -73,23 +77,26 @@ export class StorageSubject {
 
   /** Reads `length` bytes into `pieces` buffers. */
   *read(offset: number, length: number, pieces = 1): Io<Uint8Array> {
-    const buffers = new GuardedBuffers(length, this.random, { pieces, limits: this.storage.limits });
+    const buffers = this.#buffers(length, pieces);
     yield* this.call(
       (storage) => storage.read(buffers.vector, offset),
       (storage) => storage.readSync(buffers.vector, offset),
     );
     buffers.checkGuards("read");
-    return buffers.vector.toUint8Array();
+    const bytes = buffers.vector.toUint8Array();
+    buffers.release();
+    return bytes;
   }
 
   /** Reads, and then overwrites the buffer that was read into: whoever gave away its own memory has the wrong bytes then. */
   *scribbleOverRead(offset: number, length: number): Io<void> {
-    const buffers = new GuardedBuffers(length, this.random, { limits: this.storage.limits });
+    const buffers = this.#buffers(length);
     yield* this.call(
       (storage) => storage.read(buffers.vector, offset),
       (storage) => storage.readSync(buffers.vector, offset),
     );
     buffers.vector.fill(0x3c);
+    buffers.release();
   }
 
   /** Writes `bytes` from `pieces` buffers, which are overwritten afterwards: whoever kept them has the wrong bytes then. */
@@ -100,7 +107,7 @@ export class StorageSubject {
 
   /** {@link write} that the model isn't told of. */
   *writeUnseen(bytes: Uint8Array, offset: number, pieces = 1): Io<void> {
-    const buffers = new GuardedBuffers(bytes.length, this.random, { pieces, limits: this.storage.limits });
+    const buffers = this.#buffers(bytes.length, pieces);
     buffers.vector.copyFromSlice(bytes);
     yield* this.call(
       (storage) => storage.write(buffers.vector, offset),
@@ -109,6 +116,7 @@ export class StorageSubject {
     buffers.checkGuards("write");
     assertBytes(buffers.vector.toUint8Array(), bytes, "what write was given");
     buffers.vector.fill(0x3c);
+    buffers.release();
   }
 
   /** Zeroes a range; `false`: the storage can't. */
@@ -235,6 +243,10 @@ export class StorageSubject {
     } else {
       this.model.check(actual, offset, this.storage.label);
     }
+  }
+
+  #buffers(length: number, pieces = 1): GuardedBuffers {
+    return new GuardedBuffers(length, this.random, { pieces, limits: this.storage.limits, pool: this.#pool });
   }
 
   /** Whether it was done; refusing is right only where the manifest allows it. */

@@ -1,5 +1,6 @@
 import type { Storage, StorageLimits } from "@img/format-core";
 import { SeededRandom } from "../random/seeded-random.ts";
+import { AlignedPool } from "../suite/aligned-pool.ts";
 import type { TestCase } from "../suite/test-case.ts";
 import { runIn, type World } from "../suite/world.ts";
 import { storageCases } from "./cases/storage-cases.ts";
@@ -16,13 +17,14 @@ import { StorageSubject } from "./storage-subject.ts";
  */
 export function storageSuite(factory: StorageFactory, manifest: StorageManifest = {}): TestCase[] {
   const limits = learnLimits(factory);
+  const pool = new AlignedPool();
   const worlds: readonly World[] = manifest.sync === true ? ["async", "sync"] : ["async"];
   const cases = storageCases(manifest).filter((each) => each.when?.(manifest, factory) ?? true);
   return worlds.flatMap((world) =>
     cases.map((each) => ({
       name: `${each.name} (${world})`,
       run: async () => {
-        await new CaseRun(each, factory, manifest, world).run(new Grains(await limits()));
+        await new CaseRun(each, factory, manifest, world).run(new Grains(await limits()), pool);
       },
     })),
   );
@@ -57,7 +59,7 @@ class CaseRun {
     this.#world = world;
   }
 
-  async run(grains: Grains): Promise<void> {
+  async run(grains: Grains, pool: AlignedPool): Promise<void> {
     const random = new SeededRandom(this.#manifest.seed ?? 1);
     const contents = this.#case.contents?.(grains, random) ?? mixedContents(grains, random);
     try {
@@ -69,6 +71,7 @@ class CaseRun {
         grains,
         world: this.#world,
         random,
+        pool,
       });
       await runIn(this.#world, this.#case.run(subject));
       await this.#reopen(subject);

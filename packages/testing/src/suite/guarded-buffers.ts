@@ -2,6 +2,7 @@ import { AssertionError } from "node:assert/strict";
 import { AlignedBuffer, type StorageLimits } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import type { SeededRandom } from "../random/seeded-random.ts";
+import type { AlignedPool } from "./aligned-pool.ts";
 
 /** What the memory holds that nobody is to touch, and what buffers hold before they are filled. */
 const guardByte = 0xc3;
@@ -12,6 +13,8 @@ export interface GuardedBuffersOptions {
   readonly pieces?: number;
   /** Alignment that the buffers respect. Default: none. */
   readonly limits?: StorageLimits;
+  /** Where aligned memory comes from and, by {@link GuardedBuffers.release}, goes. Default: it is made. */
+  readonly pool?: AlignedPool;
 }
 
 /**
@@ -20,6 +23,8 @@ export interface GuardedBuffersOptions {
 export class GuardedBuffers {
   readonly vector: IoVector;
   readonly #memory: Uint8Array;
+  readonly #pooled: AlignedBuffer | undefined;
+  readonly #pool: AlignedPool | undefined;
   readonly #gaps: { readonly start: number; readonly end: number }[] = [];
 
   /** @param length - bytes; a multiple of the limits */
@@ -29,7 +34,9 @@ export class GuardedBuffers {
     const pieces = Math.max(1, Math.min(options.pieces ?? 1, Math.floor(length / unit)));
     const guard = Math.max(memory, 16);
     const total = length + (pieces + 1) * guard;
-    this.#memory = memory > 8 ? AlignedBuffer.allocate(total) : new Uint8Array(total);
+    this.#pool = options.pool;
+    this.#pooled = memory > 8 ? (options.pool?.take(total) ?? AlignedBuffer.allocate(total)) : undefined;
+    this.#memory = this.#pooled?.subarray(0, total) ?? new Uint8Array(total);
     this.#memory.fill(guardByte);
     const buffers: Uint8Array[] = [];
     let at = 0;
@@ -47,6 +54,13 @@ export class GuardedBuffers {
     }
     this.#gaps.push({ start: at, end: this.#memory.length });
     this.vector = IoVector.from(buffers);
+  }
+
+  /** Gives the memory back, if it came from a pool. The buffers are somebody else's then. */
+  release(): void {
+    if (this.#pooled !== undefined) {
+      this.#pool?.giveBack(this.#pooled);
+    }
   }
 
   /** Asserts that the memory around the buffers is as it was. */

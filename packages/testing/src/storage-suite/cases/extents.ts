@@ -41,6 +41,8 @@ export const extentCases: readonly StorageCase[] = [
     when: (manifest) => ifExtents(manifest) && ifWritable(manifest),
     *run(subject: StorageSubject): Io<void> {
       const { request, zero, discard } = subject.grains;
+      // who remembers what he said now will be wrong
+      yield* checkHoles(subject);
       yield* subject.write(subject.random.bytes(2 * request), 17 * request);
       yield* checkHoles(subject);
       if (subject.storage.writeZeroes !== undefined) {

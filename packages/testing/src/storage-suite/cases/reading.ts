@@ -35,8 +35,8 @@ export const readingCases: readonly StorageCase[] = [
     name: "fills more buffers than one system call takes",
     *run(subject: StorageSubject): Io<void> {
       const { request, memory } = subject.storage.limits;
-      const length = 3000 * Math.max(request, memory);
-      subject.checkBytes(yield* subject.read(request, length, 3000), request);
+      const length = 1100 * Math.max(request, memory);
+      subject.checkBytes(yield* subject.read(request, length, 1100), request);
     },
   },
   {

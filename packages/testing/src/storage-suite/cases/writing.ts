@@ -43,7 +43,7 @@ export const writingCases: readonly StorageCase[] = [
       const unit = Math.max(request, memory);
       yield* subject.write(subject.random.bytes(20 * subject.grains.request), request, 7);
       yield* subject.check();
-      yield* subject.write(subject.random.bytes(3000 * unit), 5 * request, 3000);
+      yield* subject.write(subject.random.bytes(1100 * unit), 5 * request, 1100);
       yield* subject.check();
     },
   },
@@ -51,9 +51,12 @@ export const writingCases: readonly StorageCase[] = [
     name: "leaves its size alone when it is written inside",
     when: ifWritable,
     *run(subject: StorageSubject): Io<void> {
+      const { request } = subject.grains;
       const { size } = subject.model;
-      yield* subject.write(subject.random.bytes(subject.grains.request), size - subject.grains.request);
-      assert.equal(subject.storage.size, size);
+      for (const offset of [0, 11 * request, size - request]) {
+        yield* subject.write(subject.random.bytes(request), offset);
+        assert.equal(subject.storage.size, size);
+      }
       yield* subject.check();
     },
   },
