@@ -8,6 +8,7 @@ import { checkRange, guestOffset } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import { FormatIo, type DataMapping } from "./format-io.ts";
 import { readFast } from "./read-fast.ts";
+import { writeFast } from "./write-fast.ts";
 import type { ReadStep } from "./read-plan.ts";
 
 /** Options of operations that may take long. */
@@ -159,13 +160,28 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * Writes all of `buffer` at `offset`, or rejects; a part may have been written then.
    * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when it would end past the disk's end; nothing is written then.
    */
-  write(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
-    return this.writev(IoVector.from(buffer), offset, options);
+  async write(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
+    checkRange(offset, buffer.length);
+    const fast = writeFast(this, buffer, offset);
+    if (fast === false) {
+      await runAsync(this.io.write(IoVector.from(buffer), offset), options?.signal);
+    } else if (fast !== true) {
+      await fast;
+    }
   }
 
   /** {@link write} from several buffers behind each other. */
   writev(from: IoVector, offset: number, options?: AbortOptions): Promise<void> {
     return runAsync(this.io.write(from, offset), options?.signal);
+  }
+
+  /**
+   * Writes whole blocks (of the format's cluster size; the disk's last one may be shorter) compressed. What doesn't get smaller that way is
+   * stored as it is.
+   * @throws RangeError when it isn't whole blocks; ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed data
+   */
+  writeCompressed(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
+    return runAsync(this.io.writeCompressed(IoVector.from(buffer), offset), options?.signal);
   }
 
   /**

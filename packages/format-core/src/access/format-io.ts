@@ -82,6 +82,11 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     return readImage(this.#access, into, offset);
   }
 
+  /** Resolves a mapping under the same condition as {@link readLeased}. */
+  resolveLeased(offset: number, maxLength: number): Io<Mapping> {
+    return resolveMapping(this.#access, offset, maxLength);
+  }
+
   /** @see FormatAccess.writev */
   *write(from: IoVector, offset: number): Io<void> {
     checkRange(offset, from.length);
@@ -89,6 +94,30 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
       this.#checkWritableRange(offset, from.length);
       return writeImage(this.#access, from, offset);
     });
+  }
+
+  /** @see FormatAccess.writeCompressed */
+  *writeCompressed(from: IoVector, offset: number): Io<void> {
+    yield* this.shared(() => this.#writeCompressed(from, offset));
+  }
+
+  *#writeCompressed(from: IoVector, offset: number): Io<void> {
+    this.#checkWritableRange(offset, from.length);
+    const { driver } = this.#access;
+    const block = driver.compressedBlockSize;
+    if (driver.writeCompressed === undefined || block === undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${String(driver)} can't hold compressed data`);
+    }
+    for (let done = 0; done < from.length; done += block) {
+      const at = offset + done;
+      const part = from.slice(done, Math.min(done + block, from.length));
+      if (at % block !== 0 || (part.length < block && at + part.length < driver.size)) {
+        throw new RangeError(
+          `${String(from.length)} bytes at ${hex(offset)}: compressed writes are of whole blocks of ${String(block)} bytes`,
+        );
+      }
+      yield* driver.writeCompressed(part, guestOffset(at));
+    }
   }
 
   /** @see FormatAccess.ensureDataMapping */

@@ -1,7 +1,7 @@
 import type { IoVector } from "@img/io-vector";
 import type { FormatAccess } from "../access/format-access.ts";
 import type { Io } from "../io/io.ts";
-import type { ShallowMapping } from "../mapping/mapping.ts";
+import type { HostPlace, ShallowMapping } from "../mapping/mapping.ts";
 import type { GuestOffset, HostOffset } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { ImageDescription } from "./image-description.ts";
@@ -75,10 +75,22 @@ export interface FormatDriver {
   checkWrite?(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined>;
 
   /**
+   * Where a range lies that may be written right away: in place, in one piece, with everything needed in memory and nothing to do before
+   * or after. A plain call; `undefined` when {@link prepareWrite} has to be asked.
+   */
+  peekWrite?(offset: GuestOffset, length: number): HostPlace | undefined;
+  /**
    * Makes the range, or a leading part of it, writable. May keep other writers of the same blocks waiting until `commit` or `abort`.
    * Absent: the format is read-only.
    */
   prepareWrite?(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite>;
+  /**
+   * Writes the block at `offset` compressed: a whole one, or the last one of the disk. Takes care of the data itself. What doesn't get smaller is
+   * written as it is.
+   */
+  writeCompressed?(from: IoVector, offset: GuestOffset): Io<void>;
+  /** Size in bytes of the blocks that {@link writeCompressed} takes; absent when it is. */
+  readonly compressedBlockSize?: number;
   /**
    * Makes as much of the range as possible read as zero without writing data, and keeps host ranges where they are.
    * The answer's offset is as near to `offset` as the format allows.
