@@ -70,9 +70,9 @@ export interface FileCreateOptions extends FileAccessOptions {
 
 /** Options of {@link FileStorage.fromFd}. */
 export interface FileDescriptorOptions extends FileAccessOptions {
-  /** Whether the descriptor was opened for writing. Default `false`. */
+  /** Whether to write, too; the descriptor must have been opened for reading and writing then, and not for appending. Default `false`. */
   readonly writable?: boolean;
-  /** Whether the descriptor was opened with `O_DIRECT`. Default `false`. */
+  /** Whether the descriptor was opened with `O_DIRECT`. On Linux the host is asked instead. Default `false`. */
   readonly direct?: boolean;
   /** As in {@link FileOpenOptions.forceShare}. */
   readonly forceShare?: boolean;

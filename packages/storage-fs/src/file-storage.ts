@@ -96,9 +96,10 @@ export class FileStorage implements SyncStorage {
 
   /**
    * A storage of a descriptor that is open already. It belongs to the storage from then on, unless the options say otherwise; its own position
-   * is moved. When this fails, the descriptor stays as it was.
+   * is moved. When this fails, the descriptor stays open.
    *
-   * @throws ImgError as {@link FileStorage.open}
+   * @throws ImgError as {@link FileStorage.open}; `ERR_IMG_READ_ONLY` or `ERR_IMG_UNSUPPORTED` for a descriptor that was not opened for
+   * what is asked of it
    */
   static fromFd(fd: number, options: FileDescriptorOptions = {}): FileStorage {
     return runSync(FileStorage.#make(openFromDescriptor(fd, options)));

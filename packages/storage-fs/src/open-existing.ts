@@ -1,5 +1,7 @@
+import type { BigIntStats } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { ImgError, type Io } from "@img/format-core";
+import { ImgError, wrapHostError, type Io } from "@img/format-core";
+import { descriptorFlags, type DescriptorFlags } from "./descriptor-flags.ts";
 import { deviceNumbers, deviceSize } from "./device-size.ts";
 import { fileKind } from "./file-kind.ts";
 import { fileLimits } from "./file-limits.ts";
@@ -63,13 +65,49 @@ export function* openExisting(path: string | URL, options: FileOpenOptions): Io<
 
 /** Takes over a descriptor. */
 export function* openFromDescriptor(fd: number, options: FileDescriptorOptions): Io<OpenResult> {
-  const { path, writable = false, direct = false, forceShare = false } = options;
+  const { path, writable = false, forceShare = false, close = true } = options;
   const label = path === undefined ? `file descriptor ${String(fd)}` : fileLabel(path);
-  const stats = yield* callHost(label, statDescriptor(fd), true);
+  const stats = yield* askDescriptor(fd, label);
   const kind = fileKind(stats, label, true);
-  const absolute = path === undefined ? undefined : absolutePath(path);
-  const closes = options.close ?? true;
-  return prepareFile({ fd, kind, stats }, { ...options, label, path: absolute, writable, direct, forceShare, closes });
+  const flags = descriptorFlags(fd);
+  if (flags !== undefined) {
+    checkFlags(flags, label, writable);
+  }
+  return prepareFile(
+    { fd, kind, stats },
+    {
+      ...options,
+      label,
+      path: path === undefined ? undefined : absolutePath(path),
+      writable,
+      direct: flags?.direct ?? options.direct ?? false,
+      forceShare,
+      closes: close,
+    },
+  );
+}
+
+function* askDescriptor(fd: number, label: string): Io<BigIntStats> {
+  try {
+    return yield* callHost(label, statDescriptor(fd), true);
+  } catch (error) {
+    throw wrapHostError(error, `cannot use ${label}`, label);
+  }
+}
+
+/** What the descriptor can't do is better said now than by a read or write later on. */
+function checkFlags(flags: DescriptorFlags, label: string, writable: boolean): void {
+  if (!flags.readable) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${label} was opened for writing only`, { subject: label });
+  }
+  if (writable && !flags.writable) {
+    throw new ImgError("ERR_IMG_READ_ONLY", `${label} was opened for reading only`, { subject: label });
+  }
+  if (writable && flags.append) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${label} was opened for appending, which ignores offsets`, {
+      subject: label,
+    });
+  }
 }
 
 /** Makes a file of a descriptor, which is closed when that fails. */
@@ -92,6 +130,7 @@ function prepareFile(opened: OpenedDescriptor, options: PrepareOptions): OpenRes
     label,
     kind,
     writable,
+    direct,
     blocking: options.blocking ?? "cached",
     fileSystem: kind === "file" ? fileSystemTraits(fd) : undefined,
     native,

@@ -14,6 +14,7 @@ export interface OpenFileFacts {
   readonly label: string;
   readonly kind: FileKind;
   readonly writable: boolean;
+  readonly direct: boolean;
   readonly blocking: BlockingPolicy;
   /** What kind of file system it lies on; `undefined` if that isn't known. */
   readonly fileSystem: FileSystemTraits | undefined;
@@ -40,8 +41,8 @@ export class OpenFile {
 
   /** Calls of which the host said that it can't do them here, so that it isn't asked again. */
   readonly refused: Set<Change> = new Set<Change>();
-  /** Whether the host can't read without waiting here. */
-  noResidentReads = false;
+  /** Whether the host can't read without waiting here. Direct I/O always waits, also where the host says that it won't. */
+  noResidentReads: boolean;
   /** Why written data may be lost: the first failure to make it durable. */
   lost: { readonly error: unknown } | undefined;
 
@@ -60,6 +61,7 @@ export class OpenFile {
     this.transfersAtOnce =
       facts.blocking === "always" || (facts.blocking === "cached" && facts.fileSystem?.inMemory === true);
     this.questionsAtOnce = facts.blocking !== "never";
+    this.noResidentReads = facts.direct;
     this.#size = facts.size;
   }
 

@@ -25,7 +25,7 @@ export function readDescriptorSync(fd: number, into: IoVector, offset: number, r
       throw error;
     }
     done += count;
-    if (isEnd(count, done, request)) {
+    if (done < length && isEnd(count, done, request)) {
       into.fill(0, done);
       return;
     }
@@ -70,7 +70,9 @@ export function readDescriptor(
       next();
       return;
     }
-    into.fill(0, done);
+    if (done < length) {
+      into.fill(0, done);
+    }
     settled(undefined);
   };
   next();

@@ -8,7 +8,8 @@ const chunkLength = 1024 * 1024;
 /** Writes zeroes. The range respects the file's limits. */
 export function* writeZeroBytes(file: OpenFile, offset: number, length: number): Io<void> {
   const end = offset + length;
-  const zeroes = AlignedBuffer.allocate(Math.min(chunkLength, length));
+  const most = Math.min(chunkLength, length);
+  const zeroes = file.limits.memory > 1 ? AlignedBuffer.allocate(most) : new Uint8Array(most);
   for (let at = offset; at < end;) {
     // chunks end on multiples of their length, so that all but the first and the last are aligned
     const stop = Math.min(alignDown(at, chunkLength) + chunkLength, end);

@@ -1,11 +1,13 @@
-import { statSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { discardStorage, runAsync, zeroStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { describe, expect, it } from "vitest";
 import { deviceNumbers, deviceSize } from "../src/device-size.ts";
+import { discardFile } from "../src/discard-file.ts";
 import { FileStorage } from "../src/index.ts";
 import { loadNative } from "../src/native/load-native.ts";
+import { OpenFile } from "../src/open-file.ts";
 import { pattern, readBytes, readBytesSync, writeBytes } from "./support/bytes.ts";
 import { loopDevice } from "./support/mount.ts";
 import { hasNative, scratch } from "./support/places.ts";
@@ -97,6 +99,30 @@ describe.runIf(device !== undefined).each(natives)("a block device, native %s", 
     await expect(FileStorage.create(device!, { size: 1000, native })).rejects.toMatchObject({ code: "EEXIST" });
   });
 
+  it.runIf(native === "auto")("forgets what it can't zero", async () => {
+    const storage = await open();
+    await writeBytes(storage, 0, pattern(1 << 20));
+    const file = new OpenFile({
+      fd: openSync(device!, "r+"),
+      label: "device",
+      kind: "block device",
+      writable: true,
+      direct: false,
+      blocking: "never",
+      fileSystem: undefined,
+      native: loadNative(),
+      limits: storage.limits,
+      size,
+    });
+    file.refused.add("punch hole");
+    await runAsync(discardFile(file, 4096, 65_536));
+    // a loop device gives the space back to its file, where a hole is left
+    expect((await readBytes(storage, 4096, 65_536)).every((byte) => byte === 0)).toBe(true);
+    expect(Buffer.compare(await readBytes(storage, 0, 4096), pattern(4096))).toBe(0);
+    closeSync(file.fd);
+    await storage.close();
+  });
+
   it("knows no extents", async () => {
     const storage = await open();
     expect(await storage.extents(0, size)).toEqual([]);
@@ -127,8 +153,7 @@ describe("finding a device's length", () => {
     expect(deviceNumbers(0xfe05n)).toEqual({ major: 254, minor: 5 });
   });
 
-  it.runIf(device !== undefined)("finds it by reading where nobody tells", async () => {
-    const { openSync, closeSync } = await import("node:fs");
+  it.runIf(device !== undefined)("finds it by reading where nobody tells", () => {
     const fd = openSync(device!, "r");
     // no device has these numbers, so there is nothing about it in /sys
     expect(deviceSize(fd, { rdev: 0xfffff_fff_ffn, label: "device" }, undefined)).toBe(size);

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   closeSync,
+  constants,
   existsSync,
   linkSync,
   mkdirSync,
@@ -237,6 +238,37 @@ describe("taking over a descriptor", () => {
     expect(() => FileStorage.fromFd(none)).toThrow("is a character device");
     closeSync(none);
     expect(() => FileStorage.fromFd(none)).toThrow("EBADF");
+  });
+});
+
+describe.runIf(process.platform === "linux")("a descriptor that was opened for something else", () => {
+  it("is refused at once", () => {
+    writeFileSync(at("flags"), "abc");
+    for (const [flags, options, code] of [
+      ["r", { writable: true }, "ERR_IMG_READ_ONLY"],
+      ["a+", { writable: true }, "ERR_IMG_UNSUPPORTED"],
+      ["a", {}, "ERR_IMG_UNSUPPORTED"],
+    ] as const) {
+      const fd = openSync(at("flags"), flags);
+      expect(() => FileStorage.fromFd(fd, options)).toThrow(expect.objectContaining({ code }) as Error);
+      closeSync(fd);
+    }
+    const storage = FileStorage.fromFd(openSync(at("flags"), "a+"));
+    expect(Buffer.from(readBytesSync(storage, 0, 3)).toString()).toBe("abc");
+    storage.closeSync();
+  });
+
+  it("is known to bypass the cache", async ({ skip }) => {
+    let fd: number;
+    try {
+      fd = openSync(at("flags"), constants.O_RDWR | constants.O_DIRECT);
+    } catch {
+      skip("the file system has no direct I/O");
+      return;
+    }
+    const storage = FileStorage.fromFd(fd, { writable: true });
+    expect(storage.limits.request).toBeGreaterThan(1);
+    await storage.close();
   });
 });
 
