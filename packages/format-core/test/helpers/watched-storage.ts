@@ -27,8 +27,8 @@ export class WatchedStorage<S extends Storage = MemoryStorage> extends Intercept
   }
 
   /** The calls of one method. */
-  of<M extends StorageCall["method"]>(method: M): Extract<StorageCall, { readonly method: M }>[] {
-    return this.calls.filter((call): call is Extract<StorageCall, { readonly method: M }> => call.method === method);
+  of<M extends StorageCall["method"]>(method: M): (StorageCall & { readonly method: M })[] {
+    return this.calls.filter((call): call is StorageCall & { readonly method: M } => call.method === method);
   }
 
   protected override intercept<T>(call: StorageCall, proceed: () => MaybePromise<T>): MaybePromise<T> {
