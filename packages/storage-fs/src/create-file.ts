@@ -1,9 +1,9 @@
-import { unlink, unlinkSync } from "node:fs";
+import { lstat, lstatSync, unlink, unlinkSync, type BigIntStats } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ImgError, checkOffset, isImgError, type Io } from "@img/format-core";
 import type { FileCreateOptions } from "./file-options.ts";
 import { absolutePath, fileLabel } from "./file-path.ts";
-import { callHost, nodeCommand } from "./host-call.ts";
+import { callHost, nodeCall, nodeCommand } from "./host-call.ts";
 import { openExisting, prepareOrClose, type OpenResult } from "./open-existing.ts";
 import { closeDescriptor, openDescriptor, type OpenedDescriptor } from "./open-descriptor.ts";
 import { resizeFile } from "./resize-file.ts";
@@ -36,7 +36,7 @@ export function* createFile(path: string | URL, options: FileCreateOptions): Io<
   try {
     return yield* fill(yield* reopen(made, path, absolute, options), options);
   } catch (error) {
-    yield* remove(absolute, label);
+    yield* remove(absolute, label, made.stats);
     throw error;
   }
 }
@@ -101,8 +101,22 @@ function* fill(opened: OpenResult, options: FileCreateOptions): Io<OpenResult> {
   }
 }
 
-function* remove(path: string, label: string): Io<void> {
+/** Removes the file that was made, unless its name belongs to another one by now. */
+function* remove(path: string, label: string, made: BigIntStats): Io<void> {
   try {
+    const present = yield* callHost(
+      label,
+      nodeCall(
+        () => lstatSync(path, { bigint: true }),
+        (done) => {
+          lstat(path, { bigint: true }, done);
+        },
+      ),
+      false,
+    );
+    if (present.ino !== made.ino || present.dev !== made.dev) {
+      return;
+    }
     yield* callHost(
       label,
       nodeCommand(
