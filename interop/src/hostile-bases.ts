@@ -65,6 +65,9 @@ const recipes: readonly Recipe[] = [
   },
 ];
 
+/** Their names. */
+export const hostileBaseNames: readonly string[] = recipes.map(({ name }) => name);
+
 /** Makes the bases with the real tools. Their backing image, where they name one, is `/granted/base.raw`. */
 export function makeHostileBases(scratch: (name: string) => string, random: Random): HostileBase[] {
   writeFileSync(scratch("base.raw"), diskContents(1 << 20, random));
@@ -84,6 +87,6 @@ export function makeHostileBases(scratch: (name: string) => string, random: Rand
     if (recipe.backing === true) {
       runTool("qemu-img", ["rebase", "-u", "-f", "qcow2", "-b", "/granted/base.raw", "-F", "raw", path]);
     }
-    return { name: recipe.name, bytes: readFileSync(path) };
+    return { name: recipe.name, bytes: new Uint8Array(readFileSync(path)) };
   });
 }
