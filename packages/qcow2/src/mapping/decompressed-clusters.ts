@@ -17,8 +17,8 @@ export class DecompressedClusters {
   #codecLoaded = false;
   readonly #clusterSize: number;
   readonly #cache: TableCache<number, Uint8Array>;
-  /** Lengths of the compressed data, by host offset, of those being loaded. */
-  readonly #lengths = new Map<number, number>();
+  /** What is being read just now, by host offset: length of the compressed data, and how many read it. */
+  readonly #reading = new Map<number, { length: number; readers: number }>();
   #compressed: Uint8Array | undefined;
 
   /** @param maxBytes - what may be kept; at least two clusters are */
@@ -64,18 +64,30 @@ export class DecompressedClusters {
       // the reader takes all of it: no detour, and nothing worth keeping
       yield* this.#decompress(place, whole);
     } else {
-      this.#lengths.set(place.offset, place.length);
-      try {
-        const cluster = yield* this.#cache.get(place.offset);
-        into.copyFromSlice(cluster.subarray(within, within + into.length));
-      } finally {
-        this.#lengths.delete(place.offset);
+      const cluster = yield* this.#keep(place);
+      into.copyFromSlice(cluster.subarray(within, within + into.length));
+    }
+  }
+
+  *#keep({ offset, length }: CompressedCluster): Io<Uint8Array> {
+    const reading = this.#reading.get(offset) ?? { length: 0, readers: 0 };
+    this.#reading.set(offset, reading);
+    // entries that share the data may disagree about it; what follows it is ignored
+    reading.length = Math.max(reading.length, length);
+    reading.readers++;
+    try {
+      return yield* this.#cache.get(offset);
+    } finally {
+      reading.readers--;
+      // whoever waited for a read that failed reads it again
+      if (reading.readers === 0) {
+        this.#reading.delete(offset);
       }
     }
   }
 
   *#load(offset: number): Io<Uint8Array> {
-    const length = this.#lengths.get(offset) ?? 0;
+    const length = this.#reading.get(offset)?.length ?? 0;
     const cluster = new Uint8Array(this.#clusterSize);
     yield* this.#decompress({ offset, length }, cluster);
     return cluster;
