@@ -47,7 +47,9 @@ export class ImageBuilder {
   readonly #kind: Required<ImageKind>;
   readonly #entryLength: number;
   readonly #snapshots: Uint8Array[] = [];
-  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** Longer than the image, so that it needn't be copied each time that it grows. */
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(65536);
+  #length = 0;
   #refcounts: number[] = [];
   /** Where the next compressed cluster may begin; 0: in a new cluster. */
   #pack = 0;
@@ -79,16 +81,19 @@ export class ImageBuilder {
 
   /** Bytes that the image has so far. */
   get length(): number {
-    return this.#bytes.length;
+    return this.#length;
   }
 
   /** Takes whole clusters at the image's end, with refcount 1. @returns their host offset */
   allocate(length: number): number {
-    const offset = this.#bytes.length;
+    const offset = this.#length;
     const clusters = Math.ceil(length / this.clusterSize);
-    const grown = new Uint8Array(offset + clusters * this.clusterSize);
-    grown.set(this.#bytes);
-    this.#bytes = grown;
+    this.#length += clusters * this.clusterSize;
+    if (this.#length > this.#bytes.length) {
+      const grown = new Uint8Array(2 * this.#length);
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+    }
     for (let index = 0; index < clusters; index++) {
       this.#refcounts.push(1);
     }
@@ -215,12 +220,13 @@ export class ImageBuilder {
 
   /** The image, complete. The builder can go on. */
   build(): Uint8Array<ArrayBuffer> {
-    const saved = { bytes: this.#bytes.slice(), refcounts: [...this.#refcounts] };
+    const saved = { bytes: this.#bytes.slice(), length: this.#length, refcounts: [...this.#refcounts] };
     const snapshotsOffset = this.#putSnapshots();
     this.#putRefcounts();
     this.#putHeader(snapshotsOffset);
-    const built = this.#bytes;
+    const built = this.#bytes.slice(0, this.#length);
     this.#bytes = saved.bytes;
+    this.#length = saved.length;
     this.#refcounts = saved.refcounts;
     return built;
   }
