@@ -1,0 +1,68 @@
+import { rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Images } from "../images.ts";
+import type { Case, Sample } from "../measurement.ts";
+import { runProgram } from "../run-program.ts";
+
+const img = fileURLToPath(new URL("../../apps/cli/dist/img.js", import.meta.url));
+
+function ours(args: readonly string[]): Sample {
+  return runProgram(process.execPath, [img, ...args]);
+}
+
+function theirs(args: readonly string[]): Sample {
+  return runProgram("qemu-img", args);
+}
+
+/** Conversions to raw: the whole command, its start and end included. The target is removed first, outside of the time. */
+export function conversionCases(images: Images): Case[] {
+  const output = images.path("output.raw");
+  const convert = (name: string, target: number, source: () => string, format: string, extra: string[] = []): Case => {
+    const args = ["-f", format, "-O", "raw"];
+    const fresh = (run: (args: readonly string[]) => Sample, more: readonly string[]): Sample => {
+      const path = source();
+      rmSync(output, { force: true });
+      return run(["convert", ...more, ...args, path, output]);
+    };
+    return { name, target, ours: () => fresh(ours, []), theirs: () => fresh(theirs, extra) };
+  };
+  return [
+    convert("convert qcow2 to raw", 1, () => images.qcow2("plain"), "qcow2"),
+    convert("convert sparse raw to raw", 1, () => images.raw(), "raw"),
+    convert("convert zlib qcow2 to raw", 0.55, () => images.qcow2("zlib"), "qcow2"),
+    convert("convert zlib qcow2 to raw (QEMU: -W -m 16)", 0.65, () => images.qcow2("zlib"), "qcow2", [
+      "-W",
+      "-m",
+      "16",
+    ]),
+    convert("convert zstd qcow2 to raw", 1, () => images.qcow2("zstd"), "qcow2"),
+    convert("convert zstd qcow2 to raw (QEMU: -W -m 16)", 1, () => images.qcow2("zstd"), "qcow2", ["-W", "-m", "16"]),
+  ];
+}
+
+/** Bytes of the image whose tables are large. */
+const tiB = 1024 ** 4;
+
+/** Commands that read tables, and the start of Node that is in all of ours. */
+export function commandCases(images: Images): Case[] {
+  const both = (name: string, target: number | undefined, args: () => string[]): Case => ({
+    name,
+    ...(target === undefined ? {} : { target }),
+    ours: () => ours(args()),
+    theirs: () => theirs(args()),
+  });
+  return [
+    {
+      name: "img info (against node -e 0)",
+      target: 1.4,
+      ours: () => ours(["info", images.qcow2("plain")]),
+      theirs: () => runProgram(process.execPath, ["-e", "0"]),
+    },
+    both("img info (against qemu-img)", undefined, () => ["info", images.qcow2("plain")]),
+    both("compare qcow2 with raw", undefined, () => [
+      ...["compare", "-f", "qcow2", "-F", "raw"],
+      ...[images.qcow2("plain"), images.raw()],
+    ]),
+    both("map 1 TiB with all its tables", undefined, () => ["map", "--output=json", images.preallocated(tiB)]),
+  ];
+}
