@@ -33,9 +33,10 @@ export { checkpoint, isPromise, perform, type Io, type MaybePromise, type Step }
 export { KeyedMutex } from "./io/keyed-mutex.ts";
 export { LeaseLock, type Lease } from "./io/lease-lock.ts";
 export { Mutex } from "./io/mutex.ts";
-export { RangeLocks } from "./io/range-locks.ts";
+export { RangeLocks, type RangeRelease } from "./io/range-locks.ts";
 export { drive, runAsync } from "./io/run-async.ts";
 export { runSync } from "./io/run-sync.ts";
+export { TaskGroup } from "./io/task-group.ts";
 export { WaitQueue } from "./io/wait-queue.ts";
 export { formatMapping } from "./mapping/format-mapping.ts";
 export type {

@@ -13,6 +13,7 @@ import {
   type FormatRegistry,
   type GuestOffset,
   type HandledRange,
+  type HostPlace,
   type ImageDescription,
   type Io,
   type Preallocation,
@@ -59,6 +60,10 @@ export class RawImage implements FormatDriver {
     this.storages = [storage];
     this.#window = new RawWindow(storage, options);
     this.#guard = this.writable ? guardAmong(storage, options.probedAmong) : undefined;
+    if (this.#guard === undefined) {
+      // what nobody checks needs no detour
+      Object.defineProperty(this, "checkWrite", { value: undefined });
+    }
     this.#resizing = new Mutex(`the size of ${storage.label}`);
     this.#size = this.#window.measure();
   }
@@ -85,8 +90,13 @@ export class RawImage implements FormatDriver {
   }
 
   /** @throws ImgError `ERR_IMG_DENIED` when the image would no longer be taken for raw, and its format was only guessed */
-  *checkWrite(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined> {
+  *checkWrite?(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined> {
     return yield* this.#beginChange(offset, from.length, from);
+  }
+
+  peekWrite(offset: GuestOffset, length: number): HostPlace | undefined {
+    const allowed = this.writable && this.#guard === undefined && offset + length <= this.#size;
+    return allowed ? { storage: this.#window.storage, offset: hostOffset(this.#window.offset + offset) } : undefined;
   }
 
   /** @throws ImgError `ERR_IMG_DENIED` when the first bytes are to be written unseen, and the format was only guessed */

@@ -23,7 +23,7 @@ export function writeFast(access: FormatAccess, buffer: Uint8Array, offset: numb
   let inFlight = false;
   try {
     const place = driver.peekWrite(guestOffset(offset), buffer.length);
-    if (place === undefined || place.storage.limits.request !== 1 || place.storage.limits.memory !== 1) {
+    if (place?.storage.limits.request !== 1 || place.storage.limits.memory !== 1) {
       return false;
     }
     const { storage } = place;

@@ -11,6 +11,7 @@ interface AsyncMethods {
   readSpecial?(into: IoVector, offset: GuestOffset): MaybePromise<void>;
   checkWrite?(offset: GuestOffset, from: IoVector): MaybePromise<(() => void) | undefined>;
   prepareWrite?(offset: GuestOffset, length: number, options: PrepareWriteOptions): MaybePromise<PreparedWrite>;
+  writeCompressed?(from: IoVector, offset: GuestOffset): MaybePromise<void>;
   ensureZeroMapping?(offset: GuestOffset, length: number): MaybePromise<HandledRange>;
   discardToZero?(offset: GuestOffset, length: number): MaybePromise<HandledRange>;
   discardToAny?(offset: GuestOffset, length: number): MaybePromise<HandledRange>;
@@ -32,6 +33,7 @@ const waiting = [
   "readSpecial",
   "checkWrite",
   "prepareWrite",
+  "writeCompressed",
   "ensureZeroMapping",
   "discardToZero",
   "discardToAny",

@@ -2,10 +2,17 @@ import type { Io } from "./io.ts";
 import { WaitQueue } from "./wait-queue.ts";
 
 interface Held {
-  readonly start: number;
-  readonly end: number;
+  start: number;
+  end: number;
   readonly exclusive: boolean;
   readonly released: WaitQueue;
+}
+
+/** Gives a range back; calling it again does nothing. */
+export interface RangeRelease {
+  (): void;
+  /** Gives back all of the range but `[offset, offset + length)`, which lies inside of it. */
+  narrow(offset: number, length: number): void;
 }
 
 /**
@@ -26,7 +33,7 @@ export class RangeLocks {
    * @param length - bytes, ≥ 1
    * @param exclusive - conflicts with every overlapping lock; otherwise only with exclusive ones
    */
-  *acquire(offset: number, length: number, exclusive: boolean): Io<() => void> {
+  *acquire(offset: number, length: number, exclusive: boolean): Io<RangeRelease> {
     const end = offset + length;
     const mine: Held = {
       start: offset,
@@ -34,9 +41,9 @@ export class RangeLocks {
       exclusive,
       released: new WaitQueue(`range of ${String(length)} bytes at 0x${offset.toString(16)}`),
     };
-    const earlier = [...this.#held].filter(
-      (held) => held.start < end && held.end > offset && (exclusive || held.exclusive),
-    );
+    const conflicts = (held: Held): boolean =>
+      held.start < end && held.end > offset && (exclusive || held.exclusive);
+    const earlier = [...this.#held].filter(conflicts);
     // registered before the first wait: those who come later queue behind us
     this.#held.add(mine);
     const release = (): void => {
@@ -44,9 +51,14 @@ export class RangeLocks {
         mine.released.wakeAll();
       }
     };
+    const narrow = (start: number, kept: number): void => {
+      mine.start = start;
+      mine.end = start + kept;
+      mine.released.wakeAll();
+    };
     try {
       for (const held of earlier) {
-        if (this.#held.has(held)) {
+        while (this.#held.has(held) && conflicts(held)) {
           yield* held.released.wait();
         }
       }
@@ -54,6 +66,6 @@ export class RangeLocks {
       release();
       throw error;
     }
-    return release;
+    return Object.assign(release, { narrow });
   }
 }
