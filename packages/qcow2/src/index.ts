@@ -1,5 +1,7 @@
 export type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 export type { ClusterCodec, Codecs, CompressOptions } from "./codecs/codec.ts";
+export { createImage } from "./create/create-image.ts";
+export type { Qcow2CreateOptions } from "./create/create-options.ts";
 export { parseLuksHeader, type LuksHeader, type LuksKeySlot } from "./crypto/load-luks-header.ts";
 export {
   decodeText,
@@ -21,9 +23,10 @@ export {
 export type { Qcow2Header } from "./header/header.ts";
 export { headerLayout } from "./header/layout.ts";
 export { parseHeader } from "./header/parse-header.ts";
+export { serializeHeader, type HeaderContents } from "./header/serialize-header.ts";
 export type { ImageTables } from "./image-tables.ts";
 export type { ClusterMapping } from "./mapping/cluster-mapping.ts";
-export type { Qcow2CreateOptions, Qcow2OpenOptions } from "./open/open-options.ts";
+export type { Qcow2OpenOptions } from "./open/open-options.ts";
 export type { Qcow2Info } from "./qcow2-info.ts";
 export type { Qcow2Image } from "./qcow2-image.ts";
 export { qcow2 } from "./qcow2.ts";
@@ -32,5 +35,6 @@ export type { RefcountReader } from "./refcounts/refcount-reader.ts";
 export type { SnapshotSelector } from "./snapshots/find-snapshot.ts";
 export type { Snapshot } from "./snapshots/snapshot.ts";
 export { compressedCluster, entryOffset, type CompressedCluster, type L2EntryLayout } from "./tables/l2-entry.ts";
-export type { L1Entry, L1Table } from "./tables/l1-table.ts";
+export type { L1Entry, L1Source } from "./tables/l1-entry.ts";
+export type { L1Table } from "./tables/l1-table.ts";
 export type { TableReader } from "./tables/table-reader.ts";

@@ -1,7 +1,8 @@
 import { defineFormat, type Format } from "@img/format-core";
+import type { Qcow2CreateOptions } from "./create/create-options.ts";
 import { magic } from "./header/layout.ts";
 import { openImage } from "./open/open-image.ts";
-import type { Qcow2CreateOptions, Qcow2OpenOptions } from "./open/open-options.ts";
+import type { Qcow2OpenOptions } from "./open/open-options.ts";
 import type { Qcow2Image } from "./qcow2-image.ts";
 
 /** Magic and version. */

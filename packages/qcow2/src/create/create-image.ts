@@ -1,0 +1,177 @@
+import { IoVector } from "@img/io-vector";
+import {
+  hex,
+  ImgError,
+  resizeStorage,
+  syncStorage,
+  writeStorage,
+  zeroStorage,
+  type Io,
+  type Storage,
+} from "@img/format-core";
+import { extensionTypes, type HeaderExtension } from "../header/extensions.ts";
+import { autoclear, compatible, incompatible, noFeatures, type FeatureBits } from "../header/features.ts";
+import type { Qcow2Header } from "../header/header.ts";
+import { limits, sectorSize, version2HeaderLength } from "../header/layout.ts";
+import { l2Coverage } from "../header/parse-header.ts";
+import { serializeFeatureNames, standardFeatureNames } from "../header/serialize-feature-names.ts";
+import { serializeHeader } from "../header/serialize-header.ts";
+import type { Qcow2CreateOptions } from "./create-options.ts";
+import { planNewImage, type NewImage } from "./new-image.ts";
+import { RefcountPlan, type ImagePart } from "./refcount-plan.ts";
+
+const newHeaderLength = 112;
+
+/** Smaller first clusters have no feature name table, so that a backing file's name finds room. */
+const largestClusterWithoutNames = 4096;
+
+/**
+ * Makes an empty qcow2 image in `storage`, whatever that holds, and empties the external data file if one is given. Equal options give
+ * equal bytes, the ones that qemu-img writes. Nothing is preallocated: that is done in the open image.
+ *
+ * Everything is checked before anything is changed. The header is written last, in one sector and after all else is durable: until then the
+ * storage isn't a qcow2 image.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` naming the options that exclude each other; `ERR_IMG_LIMIT` when the disk is too large for the cluster
+ * size; `ERR_IMG_NO_SPACE` when names don't fit into the first cluster, or the image into a storage whose length is fixed; `ERR_IMG_READ_ONLY`.
+ */
+export function* createImage(storage: Storage, options: Qcow2CreateOptions): Io<void> {
+  const planned = planNewImage(options);
+  const { header, parts, end } = layOut(planned);
+  const dataFile = options.dataFile ?? null;
+  yield* empty(storage, end);
+  if (dataFile !== null) {
+    yield* empty(dataFile, planned.size);
+    yield* setLength(dataFile, planned.size);
+  }
+  // what a power cut may tear is written first: the header's own sector then makes the whole image appear at once
+  const rest = { offset: sectorSize, bytes: header.subarray(sectorSize) };
+  for (const { offset, bytes } of [rest, ...parts]) {
+    yield* writeStorage(storage, IoVector.from(bytes), offset);
+  }
+  yield* setLength(storage, end);
+  yield* syncStorage(storage);
+  if (dataFile !== null) {
+    yield* syncStorage(dataFile);
+  }
+  yield* writeStorage(storage, IoVector.from(header.subarray(0, sectorSize)), 0);
+  yield* syncStorage(storage);
+}
+
+/** Drops all contents; where the length is fixed, makes the first `length` bytes zero. */
+function* empty(storage: Storage, length: number): Io<void> {
+  if (storage.resize !== undefined) {
+    yield* resizeStorage(storage, 0);
+  } else if (storage.size < length) {
+    throw new ImgError(
+      "ERR_IMG_NO_SPACE",
+      `${storage.label} has ${String(storage.size)} bytes: the image needs ${String(length)}`,
+      { subject: storage.label },
+    );
+  } else {
+    yield* zeroStorage(storage, 0, length);
+  }
+}
+
+function* setLength(storage: Storage, length: number): Io<void> {
+  if (storage.resize !== undefined && storage.size !== length) {
+    yield* resizeStorage(storage, length);
+  }
+}
+
+interface Layout {
+  /** The start of the first cluster. */
+  readonly header: Uint8Array;
+  /** What has to be written beside the header; the rest is zero. */
+  readonly parts: readonly ImagePart[];
+  /** Length of the file, bytes. */
+  readonly end: number;
+}
+
+function layOut(planned: NewImage): Layout {
+  const clusterSize = 2 ** planned.clusterBits;
+  const l1Size = l1SizeOf(planned);
+  const refcounts = new RefcountPlan(clusterSize, planned.refcountOrder);
+  const l1TableOffset = l1Size === 0 ? 0 : refcounts.allocate(l1Size * 8);
+  const header = newHeader(planned, { l1Size, l1TableOffset }, refcounts);
+  const parts = refcounts.parts();
+  const ends = parts.map(({ offset, bytes }) => offset + bytes.length);
+  return {
+    header: serializeHeader({ header, extensions: newExtensions(planned), backingName: planned.backingFile?.name }),
+    parts: parts.map(withoutTail),
+    end: ends.reduce((most, each) => Math.max(most, each), l1TableOffset + l1Size * 8),
+  };
+}
+
+function l1SizeOf(planned: NewImage): number {
+  const features = incompatibleFeatures(planned);
+  const size = Math.ceil(
+    planned.size / l2Coverage({ clusterBits: planned.clusterBits, incompatibleFeatures: features }),
+  );
+  if (size * 8 > limits.l1TableLength) {
+    throw new ImgError(
+      "ERR_IMG_LIMIT",
+      `a disk of ${hex(planned.size)} bytes in clusters of ${String(2 ** planned.clusterBits)} needs an L1 table of ${String(size)} entries: expected at most ${String(limits.l1TableLength / 8)} (larger clusters help)`,
+    );
+  }
+  return size;
+}
+
+/** Zeroes at the end need not be written: the rest of the file is zero. */
+function withoutTail({ offset, bytes }: ImagePart): ImagePart {
+  let length = bytes.length;
+  while (length > 0 && bytes[length - 1] === 0) {
+    length--;
+  }
+  return { offset, bytes: bytes.subarray(0, length) };
+}
+
+function newHeader(
+  planned: NewImage,
+  l1: Pick<Qcow2Header, "l1Size" | "l1TableOffset">,
+  refcounts: RefcountPlan,
+): Qcow2Header {
+  return {
+    version: planned.version,
+    backingFileOffset: 0,
+    backingFileSize: 0,
+    clusterBits: planned.clusterBits,
+    size: planned.size,
+    cryptMethod: 0,
+    ...l1,
+    refcountTableOffset: refcounts.tableOffset,
+    refcountTableClusters: refcounts.tableClusters,
+    snapshotCount: 0,
+    snapshotsOffset: 0,
+    incompatibleFeatures: incompatibleFeatures(planned),
+    compatibleFeatures: planned.lazyRefcounts ? features(compatible.lazyRefcounts) : noFeatures,
+    autoclearFeatures: planned.dataFileRaw ? features(autoclear.rawDataFile) : noFeatures,
+    refcountOrder: planned.refcountOrder,
+    headerLength: planned.version === 2 ? version2HeaderLength : newHeaderLength,
+    compressionType: planned.compressionType,
+    unknownFields: new Uint8Array(0),
+  };
+}
+
+function incompatibleFeatures(planned: NewImage): FeatureBits {
+  return features(
+    ...(planned.dataFileName === undefined ? [] : [incompatible.dataFile]),
+    ...(planned.compressionType === "zlib" ? [] : [incompatible.compressionType]),
+    ...(planned.extendedL2 ? [incompatible.extendedL2] : []),
+  );
+}
+
+function features(...bits: readonly number[]): FeatureBits {
+  return { high: 0, low: bits.reduce((sum, bit) => sum + 2 ** bit, 0) };
+}
+
+function newExtensions(planned: NewImage): readonly Pick<HeaderExtension, "type" | "data">[] {
+  const { backingFile, dataFileName, version, clusterBits } = planned;
+  const text = (name: string): Uint8Array => new TextEncoder().encode(name);
+  return [
+    ...(backingFile === undefined ? [] : [{ type: extensionTypes.backingFormat, data: text(backingFile.format) }]),
+    ...(dataFileName === undefined ? [] : [{ type: extensionTypes.dataFile, data: text(dataFileName) }]),
+    ...(version === 3 && 2 ** clusterBits > largestClusterWithoutNames
+      ? [{ type: extensionTypes.featureNames, data: serializeFeatureNames(standardFeatureNames) }]
+      : []),
+  ];
+}

@@ -1,0 +1,233 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { ImgError, MemoryStorage, NullStorage, runAsync, runSync } from "@img/format-core";
+import { assertBytes, AsyncStorage, RecordingStorage } from "@img/testing";
+import { describe, expect, test } from "vitest";
+import { createImage, parseHeader, qcow2, type Qcow2CreateOptions } from "../src/index.ts";
+import { expectImgError } from "./support/expect-error.ts";
+import { runTool, ScratchDirectory } from "./support/qemu.ts";
+
+const sizes = [0, 512, 12_345_856, 2 ** 30, 2 ** 36, 2 ** 45];
+
+/** The largest disk that an L1 table of 32 MiB maps. */
+function largestSize(clusterSize: number): number {
+  return 4_194_304 * clusterSize * (clusterSize / 8);
+}
+
+interface Case {
+  readonly name: string;
+  readonly options: Qcow2CreateOptions;
+}
+
+function qemuArguments(options: Qcow2CreateOptions, file: string): string[] {
+  const o = [
+    `compat=${options.compat ?? "1.1"}`,
+    `cluster_size=${options.clusterSize ?? 65536}`,
+    `refcount_bits=${options.refcountBits ?? 16}`,
+    `lazy_refcounts=${options.lazyRefcounts === true ? "on" : "off"}`,
+    `extended_l2=${options.extendedL2 === true ? "on" : "off"}`,
+    `compression_type=${options.compressionType ?? "zlib"}`,
+    ...(options.dataFileName === undefined ? [] : [`data_file=${options.dataFileName}`]),
+  ];
+  const backing =
+    options.backingFile === undefined ? [] : ["-u", "-b", options.backingFile.name, "-F", options.backingFile.format];
+  return ["create", "-q", "-f", "qcow2", ...backing, "-o", o.join(","), file, String(options.size ?? 0)];
+}
+
+function allCases(dataFileName: string): Case[] {
+  const cases: Case[] = [];
+  let turn = 0;
+  const next = <T>(values: readonly T[]): T => values[turn++ % values.length] as T;
+  for (let clusterBits = 9; clusterBits <= 21; clusterBits++) {
+    for (const refcountBits of [1, 2, 4, 8, 16, 32, 64]) {
+      // a long L1 table makes the refcount table grow; with more refcount blocks than here, qemu-img takes minutes
+      const large = clusterBits === 9 && refcountBits <= 16;
+      for (const size of [next(sizes), next(sizes), ...(large ? [largestSize(2 ** clusterBits)] : [])]) {
+        const compat = refcountBits === 16 ? next(["0.10", "1.1"] as const) : "1.1";
+        const modern = compat === "1.1";
+        const backing = next([undefined, "base.img", "x".repeat(390)]);
+        const external = modern && next([false, false, true]);
+        const options: Qcow2CreateOptions = {
+          size,
+          compat,
+          clusterSize: 2 ** clusterBits,
+          refcountBits,
+          lazyRefcounts: modern && next([false, true]),
+          extendedL2: modern && clusterBits >= 14 && next([true, false]),
+          compressionType: modern ? next(["zlib", "zstd"] as const) : "zlib",
+          ...(backing === undefined ? {} : { backingFile: { name: backing, format: next(["raw", "qcow2", "vmdk"]) } }),
+          ...(external ? { dataFileName } : {}),
+        };
+        cases.push({ name: JSON.stringify(options), options });
+      }
+    }
+  }
+  return cases;
+}
+
+describe("a new image", () => {
+  test("has exactly the bytes that qemu-img writes, with every cluster size, refcount width and option", () => {
+    using scratch = new ScratchDirectory();
+    const file = scratch.file("image.qcow2");
+    let compared = 0;
+    let refused = 0;
+    let grown = 0;
+    for (const { name, options } of allCases(scratch.file("data.raw"))) {
+      const storage = new MemoryStorage();
+      const { exitCode } = runTool("qemu-img", qemuArguments(options, file), [0, 1]);
+      if (exitCode === 1) {
+        expect(() => runSync(createImage(storage, options)), name).toThrow(ImgError);
+        expect(storage.size).toBe(0);
+        refused++;
+        continue;
+      }
+      runSync(createImage(storage, options));
+      const bytes = storage.toUint8Array();
+      assertBytes(bytes, readFileSync(file), name);
+      grown += parseHeader(bytes).refcountTableClusters > 1 ? 1 : 0;
+      compared++;
+    }
+    expect(compared).toBeGreaterThan(180);
+    expect(refused).toBeGreaterThan(2);
+    expect(grown).toBeGreaterThan(0);
+  });
+
+  test("is accepted by qemu-img check when its refcount table had to grow", () => {
+    using scratch = new ScratchDirectory();
+    for (const refcountBits of [16, 64]) {
+      const storage = new MemoryStorage();
+      runSync(createImage(storage, { size: largestSize(512), clusterSize: 512, refcountBits }));
+      writeFileSync(scratch.file("grown.qcow2"), storage.toUint8Array());
+      runTool("qemu-img", ["check", scratch.file("grown.qcow2")]);
+    }
+  });
+
+  test("replaces whatever the storage held, and is the same in both worlds", async () => {
+    const options: Qcow2CreateOptions = { size: 1_048_576, backingFile: { name: "below.raw", format: "raw" } };
+    const fresh = new MemoryStorage();
+    runSync(createImage(fresh, options));
+    const used = new MemoryStorage(new Uint8Array(1_000_000).fill(0xee));
+    await runAsync(createImage(new AsyncStorage(used), options));
+    assertBytes(used.toUint8Array(), fresh.toUint8Array(), "the image in a used storage");
+  });
+
+  test("can be opened and says what was asked for", async () => {
+    const storage = new MemoryStorage();
+    await runAsync(
+      createImage(storage, {
+        size: 65536,
+        clusterSize: 16384,
+        refcountBits: 1,
+        lazyRefcounts: true,
+        extendedL2: true,
+        compressionType: "zstd",
+        backingFile: { name: "käse.raw", format: "raw" },
+      }),
+    );
+    const access = await qcow2.open(storage, { backing: null });
+    expect(access.driver.info).toMatchObject({
+      version: 3,
+      virtualSize: 65536,
+      clusterSize: 16384,
+      refcountBits: 1,
+      lazyRefcounts: true,
+      extendedL2: true,
+      compressionType: "zstd",
+      backingFile: "käse.raw",
+      backingFormat: "raw",
+    });
+    await access.close();
+  });
+
+  test("empties its external data file and gives it the disk's size", async () => {
+    const storage = new MemoryStorage();
+    const dataFile = new MemoryStorage(new Uint8Array(5000).fill(1));
+    await runAsync(createImage(storage, { size: 1024, dataFileName: "data.raw", dataFile }));
+    assertBytes(dataFile.toUint8Array(), new Uint8Array(1024), "the data file");
+  });
+
+  test("fits into a storage whose length is fixed, and leaves nothing of what was there", async () => {
+    const storage = new MemoryStorage(new Uint8Array(300_000).fill(0xee), { fixedSize: true });
+    const expected = new MemoryStorage();
+    await runAsync(createImage(expected, { size: 2 ** 30 }));
+    await runAsync(createImage(storage, { size: 2 ** 30 }));
+    assertBytes(storage.toUint8Array().subarray(0, expected.size), expected.toUint8Array(), "the image");
+    await expectImgError("ERR_IMG_NO_SPACE", /has 1000 bytes/, () =>
+      runAsync(createImage(new MemoryStorage(new Uint8Array(1000), { fixedSize: true }), { size: 512 })),
+    );
+  });
+
+  test("appears at once: a power cut leaves the whole of it, or no image", () => {
+    const inner = new MemoryStorage();
+    const storage = new RecordingStorage(inner);
+    const options: Qcow2CreateOptions = { size: 2 ** 30, backingFile: { name: "b".repeat(1000), format: "raw" } };
+    runSync(createImage(storage, options));
+    let absent = 0;
+    let whole = 0;
+    for (const state of storage.states({ subsets: 40 })) {
+      const bytes = state.toUint8Array();
+      if (qcow2.probe(bytes.subarray(0, 8)) === 0) {
+        absent++;
+      } else {
+        assertBytes(bytes, inner.toUint8Array(), "what a power cut left");
+        whole++;
+      }
+    }
+    expect(absent).toBeGreaterThan(50);
+    expect(whole).toBeGreaterThan(0);
+  });
+});
+
+describe("options that can't be", () => {
+  const backingFile = { name: "b", format: "raw" };
+  const refusals: readonly (readonly [Qcow2CreateOptions, RegExp])[] = [
+    [{ size: 1000 }, /multiple of 512/],
+    [{ clusterSize: 256 }, /cluster size 256/],
+    [{ clusterSize: 4_194_304 }, /cluster size 4194304/],
+    [{ clusterSize: 1000 }, /cluster size 1000/],
+    [{ clusterSize: 8192, extendedL2: true }, /extended L2 entries with cluster size 8192/],
+    [{ refcountBits: 3 }, /refcounts of 3 bits/],
+    [{ refcountBits: 128 }, /refcounts of 128 bits/],
+    [{ compat: "0.10", lazyRefcounts: true }, /lazy refcounts with compat 0.10/],
+    [{ compat: "0.10", refcountBits: 8 }, /refcounts of 8 bits with compat 0.10/],
+    [{ compat: "0.10", dataFileName: "d" }, /external data files with compat 0.10/],
+    [{ compat: "0.10", compressionType: "zstd" }, /zstd compression with compat 0.10/],
+    [{ compat: "0.10", extendedL2: true }, /extended L2 entries with compat 0.10/],
+    [{ preallocation: "metadata", backingFile }, /preallocation metadata with a backing file/],
+    [{ preallocation: "full", backingFile }, /preallocation full with a backing file/],
+    [{ dataFileRaw: true }, /raw data file without/],
+    [{ dataFileRaw: true, dataFileName: "d", backingFile }, /raw data file with a backing file/],
+    [{ dataFile: new NullStorage(512) }, /without a name/],
+    [{ dataFileName: "" }, /name is empty/],
+    [{ backingFile: { name: "", format: "raw" } }, /name is empty/],
+    [{ backingFile: { name: "b", format: "" } }, /0 bytes/],
+    [{ backingFile: { name: "b", format: "sixteen-letters!" } }, /16 bytes/],
+  ];
+
+  test.each(refusals)("are refused by name before anything is touched: %j", async (options, message) => {
+    const storage = new MemoryStorage(Uint8Array.of(1, 2, 3));
+    await expectImgError("ERR_IMG_UNSUPPORTED", message, () => runAsync(createImage(storage, options)));
+    expect([...storage.toUint8Array()]).toEqual([1, 2, 3]);
+  });
+
+  test("are refused by name when something doesn't fit", async () => {
+    const storage = new MemoryStorage(Uint8Array.of(1, 2, 3));
+    const long = { name: "b".repeat(1024), format: "raw" };
+    await expectImgError("ERR_IMG_LIMIT", /1024 bytes/, () => runAsync(createImage(storage, { backingFile: long })));
+    await expectImgError("ERR_IMG_NO_SPACE", /backing file's name needs 400/, () =>
+      runAsync(createImage(storage, { clusterSize: 512, backingFile: { name: "b".repeat(400), format: "raw" } })),
+    );
+    await expectImgError("ERR_IMG_NO_SPACE", /"data file name" needs 408/, () =>
+      runAsync(createImage(storage, { clusterSize: 512, dataFileName: "d".repeat(400) })),
+    );
+    await expectImgError("ERR_IMG_LIMIT", /L1 table of 4194305 entries/, () =>
+      runAsync(createImage(storage, { clusterSize: 512, size: largestSize(512) + 512 })),
+    );
+    expect([...storage.toUint8Array()]).toEqual([1, 2, 3]);
+  });
+
+  test("are a RangeError where a size isn't a safe integer", () => {
+    for (const size of [-512, 0.5, 2 ** 53, Number.NaN]) {
+      expect(() => runSync(createImage(new MemoryStorage(), { size }))).toThrow(RangeError);
+    }
+  });
+});
