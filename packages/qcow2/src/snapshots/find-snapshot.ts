@@ -14,6 +14,8 @@ export function findSnapshot(snapshots: readonly Snapshot[], selector: SnapshotS
       ? (snapshots.find((each) => each.id === selector) ?? snapshots.find((each) => each.name === selector))
       : snapshots.find(
           (each) =>
+            // one that names nothing isn't one that any snapshot fits
+            (selector.id ?? selector.name) !== undefined &&
             (selector.id === undefined || each.id === selector.id) &&
             (selector.name === undefined || each.name === selector.name),
         );
