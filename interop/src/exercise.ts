@@ -68,7 +68,9 @@ export async function exercise(work: Exercise): Promise<ExerciseResult> {
       await attempt(() => walkMap(access));
       await attempt(() => askSparse(access, work.world));
       for (const { id } of access.driver.info.snapshots.slice(0, 3)) {
-        await attempt(() => withImage(work, { snapshot: { id } }, (each) => readOnce(each, { offset: 0, length: 5000 }, work.world)));
+        await attempt(() =>
+          withImage(work, { snapshot: { id } }, (each) => readOnce(each, { offset: 0, length: 5000 }, work.world)),
+        );
       }
     });
   });
@@ -137,7 +139,9 @@ async function walkMappings(access: FormatAccess): Promise<void> {
   let at = 0;
   for await (const mapping of access.mappings()) {
     if (mapping.guestOffset !== at || mapping.length <= 0) {
-      throw new Error(`a mapping of ${String(mapping.length)} bytes at ${String(mapping.guestOffset)}, after ${String(at)}`);
+      throw new Error(
+        `a mapping of ${String(mapping.length)} bytes at ${String(mapping.guestOffset)}, after ${String(at)}`,
+      );
     }
     at += mapping.length;
     if (++steps >= mostMappings) {

@@ -8,8 +8,7 @@ import { qemuContents } from "./qemu-img.ts";
 
 /** What somebody made of a bad image: its whole disk, or a refusal. */
 export type Verdict =
-  | { readonly accepted: true; readonly contents: Uint8Array }
-  | { readonly accepted: false; readonly reason: string };
+  { readonly accepted: true; readonly contents: Uint8Array } | { readonly accepted: false; readonly reason: string };
 
 /** Most bytes that a mutated image's disk may have to be read as a whole. */
 const mostSize = 8 * 1024 * 1024;

@@ -25,6 +25,7 @@ describe(`mutated images that both read, seed ${runSeed}`, () => {
       const fields = fieldsOf(base.bytes);
       const tally = { both: 0, onlyOurs: 0, onlyTheirs: 0, neither: 0, tooLarge: 0 };
       const refusedByUsAlone: string[] = [];
+      const refusedByThemAlone: string[] = [];
       for (let index = 0; index < count; index++) {
         const random = new Random(`${runSeed}/agreement/${name}/${String(index)}`);
         const mutant = index % 3 === 0 ? mutateBytes(base.bytes, random) : mutateFields(base.bytes, fields, random);
@@ -37,16 +38,20 @@ describe(`mutated images that both read, seed ${runSeed}`, () => {
         if (ours.accepted && theirs.accepted) {
           tally.both++;
           expectBytes(ours.contents, theirs.contents, `mutant ${String(index)}: ${mutant.changes.join("; ")}`);
-        } else if (ours.accepted) {
+        } else if (!theirs.accepted && ours.accepted) {
           tally.onlyOurs++;
-        } else if (theirs.accepted) {
+          refusedByThemAlone.push(`${theirs.reason} [${mutant.changes.join("; ")}]`);
+        } else if (!ours.accepted && theirs.accepted) {
           tally.onlyTheirs++;
           refusedByUsAlone.push(`${ours.reason} [${mutant.changes.join("; ")}]`);
         } else {
           tally.neither++;
         }
       }
-      console.log(`${name}:`, tally, refusedByUsAlone.slice(0, 5));
+      console.log(`${name}:`, tally, {
+        refusedByUsAlone: refusedByUsAlone.slice(0, 5),
+        refusedByThemAlone: refusedByThemAlone.slice(0, 5),
+      });
       expect(tally.both).toBeGreaterThan(count / 10);
     });
   }
