@@ -8,9 +8,13 @@ import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import { DecompressedClusters } from "./mapping/decompressed-clusters.ts";
 import { RefcountReader } from "./refcounts/refcount-reader.ts";
 import type { Snapshot } from "./snapshots/snapshot.ts";
+import type { L1Source } from "./tables/l1-entry.ts";
 import { L1Table } from "./tables/l1-table.ts";
 import { compressedCluster, type L2EntryLayout } from "./tables/l2-entry.ts";
+import type { SliceSource } from "./tables/slice-source.ts";
 import { TableReader } from "./tables/table-reader.ts";
+import { CachedL2, ResidentL1 } from "./write/cached-tables.ts";
+import type { ImageWriter } from "./write/image-writer.ts";
 
 /** Parts of tables are read and kept in pieces of this many bytes, or of a cluster if that is smaller. */
 const sliceLength = 4096;
@@ -29,40 +33,49 @@ export interface ImageTablesParts {
   readonly codecs: Codecs;
   readonly l2CacheSize: number | undefined;
   readonly clusterCacheSize: number | undefined;
+  /** Where tables come from while the image is written; without it they are only read. */
+  readonly writer: ImageWriter | undefined;
 }
 
 /** The tables of an open image, and what is kept of them in memory. */
 export class ImageTables {
   /** Size of the disk, bytes. */
-  readonly size: number;
+  size: number;
   readonly layout: L2EntryLayout;
   /** The L1 table of the disk that is shown. */
-  readonly l1: L1Table;
-  readonly l2: TableReader;
+  readonly l1: L1Source;
+  readonly l2: SliceSource;
   readonly map: ClusterMap;
   readonly refcounts: RefcountReader;
   readonly decompressed: DecompressedClusters;
-  readonly #l1Reader: TableReader;
-  readonly #backed: boolean;
+  readonly #readers: readonly TableReader[];
+  /** The image below. */
+  readonly backing: FormatAccess | null;
 
   constructor(parts: ImageTablesParts) {
     const { storage, header, snapshot } = parts;
     this.layout = entryLayout(header);
-    const { clusterSize, entryLength } = this.layout;
+    const { clusterSize } = this.layout;
     const recorded = snapshot?.diskSize ?? header.size;
     // disks are measured in sectors; QEMU ignores what doesn't fill one
     this.size = recorded - (recorded % sectorSize);
-    const slice = Math.min(clusterSize, sliceLength);
-    this.#l1Reader = new TableReader(storage, slice, l1CacheSize);
-    this.l1 = new L1Table(
-      snapshot?.l1TableOffset ?? header.l1TableOffset,
-      snapshot?.l1Size ?? header.l1Size,
-      clusterSize,
-      this.#l1Reader,
-    );
-    const wholeMap = Math.ceil(this.size / clusterSize) * entryLength;
-    const l2Budget = Math.min(parts.l2CacheSize ?? defaultL2CacheSize, wholeMap + clusterSize);
-    this.l2 = new TableReader(storage, slice, Math.max(l2Budget, 2 * slice));
+    if (parts.writer === undefined) {
+      const slice = sliceLengthFor(clusterSize);
+      const l1Slices = new TableReader(storage, slice, l1CacheSize);
+      const l2Slices = new TableReader(storage, slice, l2CacheSizeFor(this.size, this.layout, parts.l2CacheSize));
+      this.l1 = new L1Table(
+        snapshot?.l1TableOffset ?? header.l1TableOffset,
+        snapshot?.l1Size ?? header.l1Size,
+        clusterSize,
+        l1Slices,
+      );
+      this.l2 = l2Slices;
+      this.#readers = [l1Slices, l2Slices];
+    } else {
+      this.l1 = new ResidentL1(parts.writer.caches, clusterSize);
+      this.l2 = new CachedL2(parts.writer.caches);
+      this.#readers = [];
+    }
     this.refcounts = new RefcountReader(storage, header);
     this.decompressed = new DecompressedClusters(
       storage,
@@ -70,15 +83,12 @@ export class ImageTables {
       clusterSize,
       parts.clusterCacheSize ?? defaultClusterCacheSize,
     );
-    this.#backed = parts.backing !== null;
+    this.backing = parts.backing;
     this.map = new ClusterMap({
-      l1: this.l1,
-      l2: this.l2,
-      layout: this.layout,
-      size: this.size,
+      tables: this,
       data: parts.dataFile ?? storage,
       backing: parts.backing,
-      writable: false,
+      writable: parts.writer !== undefined,
     });
   }
 
@@ -90,7 +100,7 @@ export class ImageTables {
         `guest offset ${String(offset)}: the disk has ${String(this.size)} bytes`,
       );
     }
-    const absent = this.#backed ? "backing" : "unallocated";
+    const absent = this.backing !== null ? "backing" : "unallocated";
     const piece = yield* this.map.piece(offset);
     if (piece === undefined) {
       const length = this.layout.clusterSize - (offset % this.layout.clusterSize);
@@ -113,14 +123,27 @@ export class ImageTables {
 
   /** Forgets everything that is kept in memory. */
   clear(): void {
-    this.#l1Reader.clear();
-    this.l2.clear();
+    for (const reader of this.#readers) {
+      reader.clear();
+    }
     this.refcounts.clear();
     this.decompressed.clear();
   }
 }
 
-function entryLayout(header: Qcow2Header): L2EntryLayout {
+/** Bytes of a part of a table that is read and kept at once. */
+export function sliceLengthFor(clusterSize: number): number {
+  return Math.min(clusterSize, sliceLength);
+}
+
+/** Memory for parts of L2 tables, bytes: what was asked for, but not more than all of them take. */
+export function l2CacheSizeFor(size: number, layout: L2EntryLayout, wanted: number | undefined): number {
+  const all = Math.ceil(size / layout.clusterSize) * layout.entryLength + layout.clusterSize;
+  return Math.max(Math.min(wanted ?? defaultL2CacheSize, all), 2 * sliceLengthFor(layout.clusterSize));
+}
+
+/** How L2 entries are read in the image with this header. */
+export function entryLayout(header: Qcow2Header): L2EntryLayout {
   const extended = hasFeature(header.incompatibleFeatures, incompatible.extendedL2);
   return {
     clusterBits: header.clusterBits,

@@ -2,16 +2,24 @@ import type { IoVector } from "@img/io-vector";
 import {
   closeStorage,
   flushStorage,
-  hex,
   ImgError,
   invalidateStorage,
+  isImgError,
+  Mutex,
+  perform,
   storageAllocatedSize,
   syncStorage,
+  writeStorage,
   type FormatAccess,
   type FormatDriver,
   type GuestOffset,
+  type HandledRange,
+  type HostPlace,
   type ImageDescription,
   type Io,
+  type Preallocation,
+  type PreparedWrite,
+  type PrepareWriteOptions,
   type ShallowMapping,
   type Storage,
 } from "@img/format-core";
@@ -23,8 +31,13 @@ import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import type { Qcow2Info } from "./qcow2-info.ts";
 import { ImageTables, type ImageTablesParts } from "./image-tables.ts";
 import { checkSameImage } from "./open/check-same-image.ts";
-import { compressedCluster, compressedFlag } from "./tables/l2-entry.ts";
 import { loadInfo } from "./open/load-info.ts";
+import { subclusterCount } from "./header/layout.ts";
+import { DiskContents } from "./mapping/disk-contents.ts";
+import { CompressedSpace } from "./write/compressed-space.ts";
+import type { ImageWriter } from "./write/image-writer.ts";
+import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
+import { writeCompressed } from "./write/write-compressed.ts";
 
 /** What `qcow2.open` makes an image of. */
 export interface Qcow2ImageParts extends Omit<ImageTablesParts, "header"> {
@@ -42,7 +55,7 @@ export interface Qcow2ImageParts extends Omit<ImageTablesParts, "header"> {
 /** An open qcow2 image. Get one from `qcow2.open`; read and write its disk through the `FormatAccess` around it. */
 export class Qcow2Image implements FormatDriver {
   readonly format = "qcow2";
-  readonly writable = false;
+  readonly writable: boolean;
   readonly storages: readonly Storage[];
   readonly backing: FormatAccess | null;
   /** All header extensions, unknown ones included, in the order in which they stand. */
@@ -52,6 +65,9 @@ export class Qcow2Image implements FormatDriver {
   #info: Qcow2Info;
   #tables: ImageTables;
   #sparse: boolean | undefined;
+  readonly #writer: ImageWriter | undefined;
+  readonly #space: CompressedSpace | undefined;
+  readonly #resizeMutex = new Mutex("a resize");
 
   constructor(parts: Qcow2ImageParts) {
     this.#parts = parts;
@@ -61,6 +77,13 @@ export class Qcow2Image implements FormatDriver {
     this.extensions = parts.extensions;
     this.storages = parts.dataFile === null ? [parts.storage] : [parts.storage, parts.dataFile];
     this.#tables = new ImageTables(parts);
+    this.#writer = parts.writer;
+    this.writable = parts.writer !== undefined;
+    if (parts.writer !== undefined) {
+      const { allocator } = parts.writer;
+      this.#space = new CompressedSpace(allocator, parts.info.clusterSize, parts.header.refcountOrder);
+      parts.writer.attach(this.#contents());
+    }
   }
 
   /** The header as it stands in the image. */
@@ -129,23 +152,109 @@ export class Qcow2Image implements FormatDriver {
 
   *readSpecial(into: IoVector, offset: GuestOffset): Io<void> {
     this.#checkReadable();
-    const { clusterSize } = this.#info;
-    for (let done = 0; done < into.length;) {
-      const at = offset + done;
-      const within = at % clusterSize;
-      const part = into.slice(done, done + Math.min(clusterSize - within, into.length - done));
-      const entry = yield* this.#tables.map.entry(at);
-      if (entry === undefined || (entry.high & compressedFlag) === 0) {
-        throw new ImgError("ERR_IMG_CORRUPT", `guest offset ${hex(at)}: no compressed cluster`);
-      }
-      const place = compressedCluster(entry.high, entry.low, this.#header.clusterBits);
-      yield* this.#tables.decompressed.read(place, within, part);
-      done += part.length;
+    yield* this.#contents().readSpecial(into, offset);
+  }
+
+  peekWrite(offset: GuestOffset, length: number): HostPlace | undefined {
+    return this.#writer?.peekWrite(offset, length);
+  }
+
+  *prepareWrite(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite> {
+    return yield* this.#writing().prepareWrite(offset, length, options.overwrite);
+  }
+
+  /** Size in bytes of the blocks that can be written compressed: clusters. */
+  get compressedBlockSize(): number {
+    return this.#info.clusterSize;
+  }
+
+  *writeCompressed(from: IoVector, offset: GuestOffset): Io<void> {
+    const writer = this.#writing();
+    yield* writer.ready();
+    const codec = this.#parts.codecs[this.#header.compressionType];
+    if (codec.load !== undefined) {
+      yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }
+    const space = this.#space;
+    if (space === undefined || !(yield* writeCompressed(writer.context, space, codec, from, offset))) {
+      yield* this.#writePlain(from, offset);
+    }
+  }
+
+  *#writePlain(from: IoVector, offset: number): Io<void> {
+    for (let done = 0; done < from.length;) {
+      const rest = from.length - done;
+      const prepared = yield* this.#writing().prepareWrite(offset + done, rest, true);
+      const part = Math.min(prepared.length, rest);
+      try {
+        yield* writeStorage(prepared.storage, from.slice(done, done + part), prepared.offset);
+      } catch (error) {
+        prepared.abort();
+        throw error;
+      }
+      prepared.commit();
+      done += part;
+    }
+  }
+
+  /** Granularity in bytes at which ranges can be marked as zero. */
+  get zeroGranularity(): number {
+    return this.#info.extendedL2 ? this.#info.clusterSize / subclusterCount : this.#info.clusterSize;
+  }
+
+  *ensureZeroMapping(offset: GuestOffset, length: number): Io<HandledRange> {
+    return yield* this.#writing().clear(offset, length, "keep");
+  }
+
+  *discardToZero(offset: GuestOffset, length: number): Io<HandledRange> {
+    return yield* this.#writing().clear(offset, length, "free");
+  }
+
+  *discardToAny(offset: GuestOffset, length: number): Io<HandledRange> {
+    try {
+      return yield* this.#writing().clear(offset, length, "free");
+    } catch (error) {
+      // what can't be marked as zero keeps what it holds: that is allowed, and what is below doesn't show
+      if (isImgError(error, "ERR_IMG_UNSUPPORTED")) {
+        return { offset, length: 0 };
+      }
+      throw error;
+    }
+  }
+
+  *discardToBacking(offset: GuestOffset, length: number): Io<HandledRange> {
+    return yield* this.#writing().clear(offset, length, "unallocate");
+  }
+
+  *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
+    yield* this.#resizeMutex.run(() => this.#resize((context) => growDisk(context, size, preallocation)));
+  }
+
+  *resizeShrink(size: number): Io<void> {
+    yield* this.#resizeMutex.run(() => this.#resize((context) => shrinkDisk(context, size)));
+  }
+
+  *#resize(body: (context: ResizeContext) => Io<void>): Io<void> {
+    const writer = this.#writing();
+    yield* writer.ready();
+    yield* body({
+      context: writer.context,
+      header: writer.header,
+      sizeIsShared: this.#info.version === 2 && this.#info.snapshots.length > 0,
+      backingSize: this.backing?.size ?? 0,
+      setSize: (size) => {
+        this.#tables.size = size;
+        this.#info = { ...this.#info, virtualSize: size };
+      },
+      flush: () => writer.flush(),
+    });
   }
 
   /** As QEMU decides it: when far more clusters have a refcount than the host has allocated, data may lie over holes. */
   *hasSparseData(): Io<boolean> {
+    if (this.#writer !== undefined) {
+      return false;
+    }
     this.#sparse ??= yield* this.#detectPreallocation();
     return this.#sparse;
   }
@@ -167,7 +276,30 @@ export class Qcow2Image implements FormatDriver {
     return describeImage(this.#info);
   }
 
+  /** Whether there are changes of the tables that aren't written. */
+  get needsMetadataFlush(): boolean {
+    return this.#writer?.isDirty ?? false;
+  }
+
+  /** Writes all changes of the tables, in an order that is safe at a power cut. */
+  *flushMetadata(): Io<void> {
+    yield* this.#writer?.flush() ?? doNothing();
+  }
+
+  /** Makes the data of a guest range durable, and the tables that lead to it: all of them, for no less would be safe. */
+  *syncRange(offset: GuestOffset, length: number): Io<void> {
+    if (length > 0 && offset < this.size) {
+      yield* this.flush();
+      yield* this.sync();
+    }
+  }
+
+  onIdle(): void {
+    this.#writer?.allocator.frees.noteIdle();
+  }
+
   *flush(): Io<void> {
+    yield* this.flushMetadata();
     for (const storage of this.storages) {
       if (storage.writable) {
         yield* flushStorage(storage);
@@ -186,9 +318,13 @@ export class Qcow2Image implements FormatDriver {
   /** Forgets everything that was kept in memory for speed. */
   shrinkCaches(): void {
     this.#tables.clear();
+    this.#writer?.caches.shrink();
   }
 
   *invalidateCache(): Io<void> {
+    if (this.#writer !== undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()}: what is opened for writing can't be read anew`);
+    }
     this.#tables.clear();
     for (const storage of this.storages) {
       yield* invalidateStorage(storage);
@@ -202,13 +338,19 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *close(): Io<void> {
+    let failure: unknown;
+    try {
+      this.#space?.close();
+      yield* this.#writer?.finish() ?? doNothing();
+    } catch (error) {
+      failure = error;
+    }
     this.#tables.clear();
     const { backing, ownsBacking } = this.#parts;
     const closing = this.storages.map((storage) => closeStorage(storage));
     if (ownsBacking && backing !== null) {
       closing.push(backing.io.close());
     }
-    let failure: unknown;
     for (const each of closing) {
       try {
         yield* each;
@@ -225,9 +367,25 @@ export class Qcow2Image implements FormatDriver {
     return `qcow2[${this.#parts.storage.label}]`;
   }
 
+  #contents(): DiskContents {
+    return new DiskContents(this.#tables, this.backing);
+  }
+
+  #writing(): ImageWriter {
+    if (this.#writer === undefined) {
+      throw new ImgError("ERR_IMG_READ_ONLY", `${this.toString()} is read-only`);
+    }
+    return this.#writer;
+  }
+
   #checkReadable(): void {
     if (this.#parts.inspect) {
       throw new ImgError("ERR_IMG_DENIED", `${this.toString()} was opened to be described, not to be read`);
     }
   }
+}
+
+// eslint-disable-next-line require-yield
+function* doNothing(): Io<void> {
+  return undefined;
 }

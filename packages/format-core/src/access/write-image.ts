@@ -1,17 +1,11 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver, PreparedWrite, PrepareWriteOptions } from "../format/driver.ts";
-import { all } from "../io/all.ts";
 import type { Io } from "../io/io.ts";
+import { TaskGroup } from "../io/task-group.ts";
 import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import type { FormatAccess } from "./format-access.ts";
-
-interface Part {
-  readonly prepared: PreparedWrite;
-  readonly from: IoVector;
-  begun: boolean;
-}
 
 /** Writes all of `from`, or fails. The caller holds the leases and has checked the range. */
 export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
@@ -25,33 +19,24 @@ export function* writeImage(access: FormatAccess, from: IoVector, offset: number
 }
 
 function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<void> {
-  const { driver } = access;
-  let done = 0;
-  while (done < from.length) {
-    const parts: Part[] = [];
-    try {
-      while (done < from.length && parts.length < access.writeParallelization) {
-        const prepared = yield* prepareWrite(driver, offset + done, from.length - done, { overwrite: true });
-        const length = Math.min(prepared.length, from.length - done);
-        parts.push({ prepared, from: from.slice(done, done + length), begun: false });
-        done += length;
-      }
-      yield* all(parts.map(writePart), access.writeParallelization);
-    } finally {
-      for (const part of parts) {
-        if (!part.begun) {
-          part.prepared.abort();
-        }
-      }
+  // a part that is prepared is written whatever the next one waits for: others may be waiting for the part
+  const parts = new TaskGroup(access.writeParallelization);
+  try {
+    for (let done = 0; done < from.length && !parts.hasFailed;) {
+      const rest = from.length - done;
+      const prepared = yield* prepareWrite(access.driver, offset + done, rest, { overwrite: true });
+      const length = Math.min(prepared.length, rest);
+      yield* parts.start(writePart(prepared, from.slice(done, done + length)));
+      done += length;
     }
+  } finally {
+    yield* parts.join();
   }
 }
 
-function* writePart(part: Part): Io<void> {
-  part.begun = true;
-  const { prepared } = part;
+function* writePart(prepared: PreparedWrite, from: IoVector): Io<void> {
   try {
-    yield* writeStorage(prepared.storage, part.from, prepared.offset);
+    yield* writeStorage(prepared.storage, from, prepared.offset);
   } catch (error) {
     prepared.abort();
     throw error;

@@ -41,8 +41,7 @@ export class RangeLocks {
       exclusive,
       released: new WaitQueue(`range of ${String(length)} bytes at 0x${offset.toString(16)}`),
     };
-    const conflicts = (held: Held): boolean =>
-      held.start < end && held.end > offset && (exclusive || held.exclusive);
+    const conflicts = (held: Held): boolean => held.start < end && held.end > offset && (exclusive || held.exclusive);
     const earlier = [...this.#held].filter(conflicts);
     // registered before the first wait: those who come later queue behind us
     this.#held.add(mine);

@@ -7,19 +7,24 @@ import {
   type ShallowMapping,
   type Storage,
 } from "@img/format-core";
-import type { L1Table } from "../tables/l1-table.ts";
+import type { L1Source } from "../tables/l1-entry.ts";
 import type { L2EntryLayout } from "../tables/l2-entry.ts";
-import type { TableReader } from "../tables/table-reader.ts";
+import type { SliceSource } from "../tables/slice-source.ts";
 import { Piece } from "./piece.ts";
+
+/** The tables that a {@link ClusterMap} looks into. What isn't `readonly` may change while the image is written. */
+export interface MappedTables {
+  readonly l1: L1Source;
+  /** Gives slices of L2 tables. */
+  readonly l2: SliceSource;
+  readonly layout: L2EntryLayout;
+  /** Size of the disk, bytes. */
+  size: number;
+}
 
 /** What a {@link ClusterMap} is made of. */
 export interface ClusterMapParts {
-  readonly l1: L1Table;
-  /** Reads slices of L2 tables. */
-  readonly l2: TableReader;
-  readonly layout: L2EntryLayout;
-  /** Size of the disk, bytes. */
-  readonly size: number;
+  readonly tables: MappedTables;
   /** Where data clusters are. */
   readonly data: Storage;
   readonly backing: FormatAccess | null;
@@ -31,6 +36,7 @@ const eof: ShallowMapping = { kind: "eof", length: 0 };
 /** Finds out where guest offsets are, by the L1 and L2 tables. */
 export class ClusterMap {
   readonly #parts: ClusterMapParts;
+  readonly #tables: MappedTables;
   /** Bytes of guest disk that one L2 table maps. */
   readonly #coverage: number;
   /** L2 entries in one slice. */
@@ -41,39 +47,40 @@ export class ClusterMap {
 
   constructor(parts: ClusterMapParts) {
     this.#parts = parts;
-    const { clusterSize, entryLength } = parts.layout;
+    this.#tables = parts.tables;
+    const { clusterSize, entryLength } = parts.tables.layout;
     this.#coverage = (clusterSize / entryLength) * clusterSize;
-    this.#sliceEntries = parts.l2.sliceLength / entryLength;
+    this.#sliceEntries = parts.tables.l2.sliceLength / entryLength;
   }
 
   /** Where `offset` is, if the tables that tell are in memory. */
   peek(offset: number, maxLength: number): ShallowMapping | undefined {
-    const length = Math.min(maxLength, this.#parts.size - offset);
+    const length = Math.min(maxLength, this.#tables.size - offset);
     if (length <= 0) {
       return eof;
     }
-    const l1Entry = this.#parts.l1.peek(Math.floor(offset / this.#coverage));
+    const l1Entry = this.#tables.l1.peek(Math.floor(offset / this.#coverage));
     if (l1Entry === undefined) {
       return undefined;
     }
     if (l1Entry.l2Offset === 0) {
       return this.#withoutTable(offset, length);
     }
-    const table = this.#parts.l2.peek(this.#sliceOffset(offset, l1Entry.l2Offset));
+    const table = this.#tables.l2.peek(this.#sliceOffset(offset, l1Entry.l2Offset));
     return table === undefined ? undefined : this.#map(table.view, offset, length);
   }
 
   /** Where `offset` is. Reads at most one part of the L1 and one of an L2 table. */
   *get(offset: number, maxLength: number): Io<ShallowMapping> {
-    const length = Math.min(maxLength, this.#parts.size - offset);
+    const length = Math.min(maxLength, this.#tables.size - offset);
     if (length <= 0) {
       return eof;
     }
-    const { l2Offset } = yield* this.#parts.l1.get(Math.floor(offset / this.#coverage));
+    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
     if (l2Offset === 0) {
       return this.#withoutTable(offset, length);
     }
-    const table = yield* this.#parts.l2.get(this.#sliceOffset(offset, l2Offset));
+    const table = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
     return this.#map(table.view, offset, length);
   }
 
@@ -81,22 +88,22 @@ export class ClusterMap {
    * The L2 entry of the cluster at `offset`, as halves of its first 64 bits; `undefined`: there is no L2 table.
    */
   *entry(offset: number): Io<{ readonly high: number; readonly low: number } | undefined> {
-    const { l2Offset } = yield* this.#parts.l1.get(Math.floor(offset / this.#coverage));
+    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
     if (l2Offset === 0) {
       return undefined;
     }
-    const { view } = yield* this.#parts.l2.get(this.#sliceOffset(offset, l2Offset));
-    const at = this.#indexInSlice(offset) * this.#parts.layout.entryLength;
+    const { view } = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
+    const at = this.#indexInSlice(offset) * this.#tables.layout.entryLength;
     return { high: view.getUint32(at), low: view.getUint32(at + 4) };
   }
 
   /** Decodes what the table says about one cluster; `undefined`: there is no L2 table. The piece is the caller's until the next call. */
   *piece(offset: number): Io<Piece | undefined> {
-    const { l2Offset } = yield* this.#parts.l1.get(Math.floor(offset / this.#coverage));
+    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
     if (l2Offset === 0) {
       return undefined;
     }
-    const { view } = yield* this.#parts.l2.get(this.#sliceOffset(offset, l2Offset));
+    const { view } = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
     this.#decode(this.#first, view, offset);
     return this.#first;
   }
@@ -143,7 +150,7 @@ export class ClusterMap {
   #runLength(view: DataView, offset: number, length: number): number {
     const first = this.#first;
     const next = this.#next;
-    const { clusterSize } = this.#parts.layout;
+    const { clusterSize } = this.#tables.layout;
     const end = offset - (offset % clusterSize) + (this.#sliceEntries - this.#indexInSlice(offset)) * clusterSize;
     let run = first.length;
     while (run < length && offset + run < end) {
@@ -157,14 +164,14 @@ export class ClusterMap {
   }
 
   #decode(piece: Piece, view: DataView, offset: number): void {
-    const { layout } = this.#parts;
+    const { layout } = this.#tables;
     const within = offset % layout.clusterSize;
     piece.decode(view, this.#indexInSlice(offset), within, offset - within, layout);
   }
 
   /** Index of the entry in its L2 table. */
   #tableIndex(offset: number): number {
-    return Math.floor((offset % this.#coverage) / this.#parts.layout.clusterSize);
+    return Math.floor((offset % this.#coverage) / this.#tables.layout.clusterSize);
   }
 
   #indexInSlice(offset: number): number {
@@ -173,7 +180,7 @@ export class ClusterMap {
 
   #sliceOffset(offset: number, l2Offset: number): number {
     const slice = Math.floor(this.#tableIndex(offset) / this.#sliceEntries);
-    return l2Offset + slice * this.#parts.l2.sliceLength;
+    return l2Offset + slice * this.#tables.l2.sliceLength;
   }
 }
 

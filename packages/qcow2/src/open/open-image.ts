@@ -8,30 +8,36 @@ import {
   type Io,
   type Storage,
 } from "@img/format-core";
-import { loadHeader } from "../header/load-header.ts";
+import { loadHeader, type LoadedHeader } from "../header/load-header.ts";
+import { entryLayout, l2CacheSizeFor, sliceLengthFor } from "../image-tables.ts";
 import { Qcow2Image } from "../qcow2-image.ts";
 import type { Qcow2Info } from "../qcow2-info.ts";
 import { findSnapshot } from "../snapshots/find-snapshot.ts";
+import { ImageWriter } from "../write/image-writer.ts";
 import { loadInfo } from "./load-info.ts";
 import { locateBacking } from "./locate-reference.ts";
 import type { Qcow2OpenOptions } from "./open-options.ts";
 
+const defaultRefcountCacheSize = 1024 * 1024;
+
 /** Opens a qcow2 image; see `qcow2.open`. */
 export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow2Image> {
   const chain = (options.chain ?? new OpenChain()).enter(storage);
-  if (options.writable === true) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", `${storage.label}: qcow2 images can't be written yet`);
-  }
   const loaded = yield* loadHeader(storage);
   const info = yield* loadInfo(storage, loaded);
   const inspect = options.inspect === true;
+  const writable = options.writable === true && !inspect;
   if (!inspect) {
     refuseUnreadable(storage, info);
+  }
+  if (writable) {
+    refuseUnwritable(storage, info, options);
   }
   const snapshot = options.snapshot === undefined ? undefined : findSnapshot(info.snapshots, options.snapshot);
   const dataFile = inspect ? null : yield* openDataFile(storage, info, options, chain);
   try {
     const backing = inspect ? null : yield* openBacking(storage, info, options, chain);
+    const writer = writable ? yield* openWriter(storage, dataFile, loaded, info, options) : undefined;
     return new Qcow2Image({
       storage,
       dataFile,
@@ -45,6 +51,7 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
       codecs: { ...defaultCodecs, ...options.codecs },
       l2CacheSize: options.l2CacheSize,
       clusterCacheSize: options.clusterCacheSize,
+      writer,
     });
   } catch (error) {
     if (dataFile !== null && dataFile !== options.dataFile) {
@@ -62,6 +69,49 @@ function refuseUnreadable(storage: Storage, info: Qcow2Info): void {
       { feature: "encryption", subject: storage.label },
     );
   }
+}
+
+function refuseUnwritable(storage: Storage, info: Qcow2Info, options: Qcow2OpenOptions): void {
+  if (options.snapshot !== undefined) {
+    throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label}: a snapshot can't be written`);
+  }
+  if (info.corrupt) {
+    throw new ImgError(
+      "ERR_IMG_CORRUPT",
+      `${storage.label} is marked as corrupt: it has to be repaired before it is written`,
+    );
+  }
+  if (info.dirty) {
+    throw new ImgError(
+      "ERR_IMG_CORRUPT",
+      `${storage.label} was not closed properly, and its refcounts are out of date: it has to be repaired before it is written`,
+    );
+  }
+}
+
+function* openWriter(
+  storage: Storage,
+  dataFile: Storage | null,
+  loaded: LoadedHeader,
+  info: Qcow2Info,
+  options: Qcow2OpenOptions,
+): Io<ImageWriter> {
+  const layout = entryLayout(loaded.header);
+  return yield* ImageWriter.open({
+    storage,
+    dataFile,
+    loaded,
+    snapshots: info.snapshots,
+    layout,
+    sliceLength: sliceLengthFor(layout.clusterSize),
+    options: {
+      overlapCheck: options.overlapCheck ?? "cached",
+      discardNoUnref: options.discardNoUnref ?? false,
+      passDiscards: options.passDiscards ?? true,
+      l2CacheSize: l2CacheSizeFor(info.virtualSize, layout, options.l2CacheSize),
+      refcountCacheSize: options.refcountCacheSize ?? defaultRefcountCacheSize,
+    },
+  });
 }
 
 function* openDataFile(
@@ -95,7 +145,7 @@ function* openDataFile(
     // a plain name, whatever it looks like: CVE-2024-4467
     location: storage.resolve?.(name) ?? name,
     format: "raw",
-    writable: false,
+    writable: options.writable === true,
     from: storage,
     chain,
   });

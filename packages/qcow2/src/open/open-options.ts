@@ -1,5 +1,6 @@
-import type { CreateOptions, OpenOptions } from "@img/format-core";
+import type { OpenOptions } from "@img/format-core";
 import type { Codecs } from "../codecs/codec.ts";
+import type { OverlapCheck } from "../write/load-metadata-set.ts";
 import type { SnapshotSelector } from "../snapshots/find-snapshot.ts";
 
 /** Options of `qcow2.open`. */
@@ -17,7 +18,16 @@ export interface Qcow2OpenOptions extends OpenOptions {
   readonly l2CacheSize?: number;
   /** Memory for inflated clusters, bytes. Default 4 MiB, and at least two clusters. */
   readonly clusterCacheSize?: number;
+  /** Memory for parts of refcount blocks while the image is written, bytes. Default 1 MiB. */
+  readonly refcountCacheSize?: number;
+  /**
+   * What data must not be written to, because it holds metadata: `"none"` nothing is checked · `"constant"` header, L1 and refcount table,
+   * snapshot table, bitmap directory · `"cached"` (default) also L2 tables, refcount blocks and the snapshots' L1 tables · `"all"` also
+   * the snapshots' L2 tables. An image in which a write would hit them is marked as corrupt, and not written any more.
+   */
+  readonly overlapCheck?: OverlapCheck;
+  /** Discarded clusters read as zero, but keep their place in the image. Default `false`. */
+  readonly discardNoUnref?: boolean;
+  /** Tell the storage which clusters discards free, so that it can give their space back. Default `true`. */
+  readonly passDiscards?: boolean;
 }
-
-/** Options of `qcow2.create`. */
-export type Qcow2CreateOptions = CreateOptions;

@@ -1,3 +1,5 @@
+import { ImgError } from "@img/format-core";
+
 /**
  * The refcount at `index` of a refcount block. Widths below a byte are packed with the lowest index in the lowest bits; wider ones
  * are big-endian (qcow2 specification, "Refcount table and refcount blocks").
@@ -21,4 +23,46 @@ export function refcountAt(view: DataView, index: number, order: number): number
       return (byte >>> ((index % perByte) * width)) & ((1 << width) - 1);
     }
   }
+}
+
+/**
+ * Changes the refcount at `index` of a refcount block.
+ * @param value - from 0 to what the width can hold
+ * @throws ImgError `ERR_IMG_LIMIT` when it can't be held: the caller refuses what would need it
+ */
+export function setRefcount(view: DataView, index: number, order: number, value: number): void {
+  if (value > greatestRefcount(order)) {
+    throw new ImgError(
+      "ERR_IMG_LIMIT",
+      `refcount ${String(value)}: ${String(2 ** order)} bits hold at most ${String(greatestRefcount(order))}`,
+    );
+  }
+  switch (order) {
+    case 3:
+      view.setUint8(index, value);
+      return;
+    case 4:
+      view.setUint16(index * 2, value);
+      return;
+    case 5:
+      view.setUint32(index * 4, value);
+      return;
+    case 6:
+      view.setUint32(index * 8, Math.floor(value / 0x1_0000_0000));
+      view.setUint32(index * 8 + 4, value % 0x1_0000_0000);
+      return;
+    default: {
+      const width = 1 << order;
+      const perByte = 8 >> order;
+      const at = Math.floor(index / perByte);
+      const shift = (index % perByte) * width;
+      const mask = ((1 << width) - 1) << shift;
+      view.setUint8(at, (view.getUint8(at) & ~mask) | (value << shift));
+    }
+  }
+}
+
+/** The largest refcount of a width of 2^order bits, as far as numbers are exact. */
+export function greatestRefcount(order: number): number {
+  return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;
 }

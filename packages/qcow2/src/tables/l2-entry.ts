@@ -75,6 +75,25 @@ export function compressedCluster(high: number, low: number, clusterBits: number
   return { offset, length: (sectors + 1) * 512 - (offset % 512) };
 }
 
+/**
+ * The halves of the entry for a compressed cluster: the counterpart of {@link compressedCluster}.
+ * @param length - bytes of compressed data, 1 … the cluster size
+ * @throws ImgError `ERR_IMG_NO_SPACE` when the offset doesn't fit into the entry
+ */
+export function compressedEntry(
+  offset: number,
+  length: number,
+  clusterBits: number,
+): { readonly high: number; readonly low: number } {
+  const offsetBitsHigh = 62 - (clusterBits - 8) - 32;
+  const offsetHigh = Math.floor(offset / 0x1_0000_0000);
+  if (offsetHigh >= 2 ** offsetBitsHigh) {
+    throw new ImgError("ERR_IMG_NO_SPACE", `compressed data at host offset ${hex(offset)}: no entry can point there`);
+  }
+  const sectors = Math.floor((offset + length - 1) / 512) - Math.floor(offset / 512);
+  return { high: (compressedFlag | (sectors << offsetBitsHigh) | offsetHigh) >>> 0, low: offset % 0x1_0000_0000 };
+}
+
 /** An entry for messages. */
 export function entryText(high: number, low: number): string {
   return `0x${(high >>> 0).toString(16).padStart(8, "0")}${(low >>> 0).toString(16).padStart(8, "0")}`;

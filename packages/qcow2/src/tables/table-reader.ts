@@ -1,5 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import { readStorage, TableCache, type Io, type Storage } from "@img/format-core";
+import type { SliceSource } from "./slice-source.ts";
 import { Table } from "./table.ts";
 
 function* refuseStore(): Io<void> {
@@ -7,7 +8,7 @@ function* refuseStore(): Io<void> {
 }
 
 /** Reads parts of tables, and keeps the latest of them up to a number of bytes. */
-export class TableReader {
+export class TableReader implements SliceSource {
   readonly #cache: TableCache<number, Table>;
   readonly sliceLength: number;
 

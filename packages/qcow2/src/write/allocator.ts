@@ -1,0 +1,341 @@
+import { IoVector } from "@img/io-vector";
+import { discardStorage, hex, ImgError, Mutex, writeStorage, type Io, type Storage } from "@img/format-core";
+import { refcountAt, setRefcount } from "../refcounts/refcount.ts";
+import type { Table } from "../tables/table.ts";
+import { entryOffset } from "../tables/l2-entry.ts";
+import type { ClusterSet } from "./cluster-set.ts";
+import { growRefcountTable } from "./grow-refcount-table.ts";
+import type { MetadataCaches } from "./metadata-caches.ts";
+import { PendingFrees, type PendingFree } from "./pending-frees.ts";
+import { Reservation } from "./reservation.ts";
+
+/** Host offsets of data clusters are below it: 2^53 here, 2^56 in the format. */
+const greatestOffset = Number.MAX_SAFE_INTEGER;
+
+/** What an {@link Allocator} works with. */
+export interface AllocatorParts {
+  readonly storage: Storage;
+  readonly caches: MetadataCaches;
+  readonly clusterSize: number;
+  readonly refcountOrder: number;
+  /** Clusters that hold metadata: what is handed out must not be one of them. */
+  readonly metadata: ClusterSet;
+  /** Points the header at another refcount table, durably. */
+  readonly setRefcountTable: (offset: number, clusters: number) => Io<void>;
+  /** Told of each cluster of a pending free, when its reference is gone for good. */
+  readonly onFreed: (free: PendingFree, unused: boolean) => void;
+}
+
+/** Hands out host clusters, and counts their references. */
+export class Allocator {
+  readonly frees: PendingFrees = new PendingFrees();
+  readonly #parts: AllocatorParts;
+  readonly #mutex = new Mutex("the cluster allocator");
+  /** Handed out, not yet counted. */
+  readonly #reserved = new Set<number>();
+  /** Every cluster below is in use. */
+  #hint = 0;
+
+  constructor(parts: AllocatorParts) {
+    this.#parts = parts;
+  }
+
+  /** Clusters that one refcount block counts. */
+  get blockCoverage(): number {
+    return (this.#parts.clusterSize * 8) / 2 ** this.#parts.refcountOrder;
+  }
+
+  /** Clusters that one slice of a refcount block counts. */
+  get #sliceCoverage(): number {
+    return (this.#parts.caches.sliceLength * 8) / 2 ** this.#parts.refcountOrder;
+  }
+
+  /**
+   * Reserves free clusters behind each other: at least one, at most `count`, the first that are free. They are the caller's until it
+   * commits or releases the reservation.
+   * @throws ImgError `ERR_IMG_NO_SPACE` when the format has no room; `ERR_IMG_CORRUPT` when a free cluster holds metadata.
+   */
+  *reserve(count: number): Io<Reservation> {
+    return yield* this.#mutex.run(() => this.#reserve(count, false));
+  }
+
+  /** Like {@link reserve}, but all of `count` clusters, wherever there are so many. */
+  *reserveAll(count: number): Io<Reservation> {
+    return yield* this.#mutex.run(() => this.#reserve(count, true));
+  }
+
+  *#reserve(count: number, all: boolean): Io<Reservation> {
+    const { clusterSize } = this.#parts;
+    let reservation: Reservation | undefined;
+    let fromHint = true;
+    let cluster = this.#hint;
+    try {
+      for (;;) {
+        if ((cluster + count) * clusterSize > greatestOffset) {
+          throw new ImgError("ERR_IMG_NO_SPACE", `no ${String(count)} free clusters below ${hex(greatestOffset)}`);
+        }
+        const slice = yield* this.#slice(cluster);
+        const wanted = count - (reservation?.count ?? 0);
+        const found = this.#findFree(slice.table, cluster, slice.last, wanted, reservation !== undefined);
+        if (found.count > 0) {
+          reservation ??= this.#newReservation(found.first);
+          this.#take(reservation, slice.offset, found.first, found.count);
+          if (fromHint) {
+            this.#hint = found.first + found.count;
+          }
+          if (!all || reservation.count === count) {
+            return reservation;
+          }
+          cluster = found.first + found.count;
+          if (cluster <= slice.last) {
+            // the run ends here: what was taken is too short
+            reservation.release();
+            reservation = undefined;
+            fromHint = false;
+          }
+          continue;
+        }
+        if (reservation !== undefined) {
+          reservation.release();
+          reservation = undefined;
+          fromHint = false;
+        }
+        cluster = slice.last + 1;
+      }
+    } catch (error) {
+      reservation?.release();
+      throw error;
+    }
+  }
+
+  /** The first run of free clusters in `[from, last]`; only at `from` when `exact`. */
+  #findFree(
+    table: Table,
+    from: number,
+    last: number,
+    wanted: number,
+    exact: boolean,
+  ): { readonly first: number; readonly count: number } {
+    const { refcountOrder } = this.#parts;
+    const coverage = this.#sliceCoverage;
+    const isFree = (cluster: number): boolean =>
+      refcountAt(table.view, cluster % coverage, refcountOrder) === 0 && !this.#reserved.has(cluster);
+    let first = from;
+    while (first <= last && !isFree(first)) {
+      if (exact) {
+        return { first, count: 0 };
+      }
+      first++;
+    }
+    let count = 0;
+    while (count < wanted && first + count <= last && isFree(first + count)) {
+      this.#checkNotMetadata(first + count);
+      count++;
+    }
+    return { first, count };
+  }
+
+  #checkNotMetadata(cluster: number): void {
+    if (cluster === 0 || this.#parts.metadata.has(cluster)) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `the cluster at host offset ${hex(cluster * this.#parts.clusterSize)} holds metadata, but its refcount is 0`,
+      );
+    }
+  }
+
+  #newReservation(first: number): Reservation {
+    return new Reservation(first, {
+      commit: (sliceOffset, cluster) => {
+        this.#raise(sliceOffset, cluster);
+        this.#reserved.delete(cluster);
+      },
+      release: (cluster) => {
+        this.#reserved.delete(cluster);
+        this.#hint = Math.min(this.#hint, cluster);
+      },
+      unpin: (sliceOffset) => {
+        this.#parts.caches.refcountBlocks.unpin(sliceOffset);
+      },
+    });
+  }
+
+  #take(reservation: Reservation, sliceOffset: number, first: number, count: number): void {
+    // pinned: the refcounts are raised in one go with the link, without waiting for anything
+    this.#parts.caches.refcountBlocks.pin(sliceOffset);
+    reservation.extend(sliceOffset, count);
+    for (let cluster = first; cluster < first + count; cluster++) {
+      this.#reserved.add(cluster);
+    }
+  }
+
+  /** The slice that counts `cluster`, with its refcount block made if there is none. Under the mutex. */
+  *#slice(cluster: number): Io<{ readonly table: Table; readonly offset: number; readonly last: number }> {
+    const blockIndex = Math.floor(cluster / this.blockCoverage);
+    let block = this.#blockOffset(blockIndex);
+    if (block === 0) {
+      yield* this.#createBlock(blockIndex, cluster);
+      block = this.#blockOffset(blockIndex);
+    }
+    const offset = this.#sliceOffset(block, cluster);
+    const table = yield* this.#parts.caches.refcountBlocks.get(offset);
+    return { table, offset, last: cluster - (cluster % this.#sliceCoverage) + this.#sliceCoverage - 1 };
+  }
+
+  #sliceOffset(block: number, cluster: number): number {
+    const slice = Math.floor((cluster % this.blockCoverage) / this.#sliceCoverage);
+    return block + slice * this.#parts.caches.sliceLength;
+  }
+
+  /** Host offset of a refcount block; 0: there is none. */
+  #blockOffset(index: number): number {
+    const { refcountTable } = this.#parts.caches;
+    if (index >= refcountTable.length) {
+      return 0;
+    }
+    const high = refcountTable.view.getUint32(index * 8);
+    const low = refcountTable.view.getUint32(index * 8 + 4);
+    const offset = entryOffset(high, low);
+    if (offset % this.#parts.clusterSize !== 0) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `refcount block ${String(index)} at host offset ${hex(offset)}: not cluster-aligned`,
+      );
+    }
+    return offset;
+  }
+
+  /**
+   * Makes the refcount block that counts `cluster`. It is put into that very cluster, which is free as all clusters without a refcount
+   * block are, and counts itself.
+   */
+  *#createBlock(index: number, cluster: number): Io<void> {
+    const { caches, storage, clusterSize, refcountOrder, metadata } = this.#parts;
+    if (index >= caches.refcountTable.length) {
+      yield* growRefcountTable(this.#parts, index, this.frees);
+      return;
+    }
+    this.#checkNotMetadata(cluster);
+    const block = new Uint8Array(clusterSize);
+    setRefcount(new DataView(block.buffer), cluster % this.blockCoverage, refcountOrder, 1);
+    const offset = cluster * clusterSize;
+    caches.forget(offset, clusterSize);
+    yield* writeStorage(storage, IoVector.from(block), offset);
+    caches.noteWrite();
+    metadata.add(cluster);
+    caches.refcountTable.set(index, Math.floor(offset / 0x1_0000_0000), offset % 0x1_0000_0000);
+  }
+
+  /** The refcount of a cluster. */
+  *refcount(cluster: number): Io<number> {
+    const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+    if (block === 0) {
+      return 0;
+    }
+    const { view } = yield* this.#parts.caches.refcountBlocks.get(this.#sliceOffset(block, cluster));
+    return refcountAt(view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
+  }
+
+  /** Keeps in memory what counts a cluster, so that {@link raisePinned} needn't wait. Undone by it, or by {@link unpin}. */
+  *pinForRaise(cluster: number): Io<{ readonly sliceOffset: number }> {
+    const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+    const sliceOffset = this.#sliceOffset(block, cluster);
+    yield* this.#parts.caches.refcountBlocks.get(sliceOffset);
+    this.#parts.caches.refcountBlocks.pin(sliceOffset);
+    return { sliceOffset };
+  }
+
+  /** Undoes {@link pinForRaise}. */
+  unpin(sliceOffset: number): void {
+    this.#parts.caches.refcountBlocks.unpin(sliceOffset);
+  }
+
+  /**
+   * Raises the refcount of a cluster whose slice was pinned by {@link pinForRaise}, and unpins it.
+   * @throws ImgError `ERR_IMG_LIMIT` when its width can't hold more
+   */
+  raisePinned(sliceOffset: number, cluster: number): void {
+    this.#raise(sliceOffset, cluster);
+    this.unpin(sliceOffset);
+  }
+
+  #raise(sliceOffset: number, cluster: number): void {
+    const { caches, refcountOrder } = this.#parts;
+    const table = caches.refcountBlocks.peek(sliceOffset);
+    if (table === undefined) {
+      throw new Error("a pinned refcount block slice is gone");
+    }
+    const index = cluster % this.#sliceCoverage;
+    setRefcount(table.view, index, refcountOrder, refcountAt(table.view, index, refcountOrder) + 1);
+    caches.refcountBlocks.markDirty(sliceOffset);
+  }
+
+  /**
+   * Lowers the refcounts of clusters whose references are durably gone. The host is told of what nobody needs any more *before* it can be
+   * handed out again.
+   * @throws ImgError `ERR_IMG_CORRUPT` when a refcount is 0 already. What couldn't be dealt with is kept for the next time.
+   */
+  *applyFrees(frees: readonly PendingFree[]): Io<void> {
+    const sorted = [...frees].sort((a, b) => a.cluster - b.cluster);
+    let done = 0;
+    try {
+      while (done < sorted.length) {
+        const run = yield* this.#discardableRun(sorted, done);
+        const [first] = run;
+        if (first !== undefined) {
+          const { clusterSize, storage } = this.#parts;
+          yield* discardStorage(storage, first.cluster * clusterSize, run.length * clusterSize);
+        }
+        const until = done + Math.max(1, run.length);
+        for (; done < until; done++) {
+          const free = sorted[done];
+          if (free !== undefined) {
+            yield* this.#lower(free);
+          }
+        }
+      }
+    } catch (error) {
+      this.frees.putBack(sorted.slice(done));
+      throw error;
+    }
+  }
+
+  /** The frees from `start` on that are neighbours, whose clusters nobody else uses, and which the host is to be told of. */
+  *#discardableRun(sorted: readonly PendingFree[], start: number): Io<PendingFree[]> {
+    const run: PendingFree[] = [];
+    for (let index = start; index < sorted.length; index++) {
+      const free = sorted[index];
+      const last = run.at(-1);
+      if (free?.discard !== true || (last !== undefined && free.cluster !== last.cluster + 1)) {
+        break;
+      }
+      if ((yield* this.refcount(free.cluster)) !== 1) {
+        break;
+      }
+      run.push(free);
+    }
+    return run;
+  }
+
+  *#lower(free: PendingFree): Io<void> {
+    const { cluster } = free;
+    const { refcountBlocks } = this.#parts.caches;
+    const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+    const sliceOffset = this.#sliceOffset(block, cluster);
+    const index = cluster % this.#sliceCoverage;
+    const table = block === 0 ? undefined : yield* refcountBlocks.get(sliceOffset);
+    const before = table === undefined ? 0 : refcountAt(table.view, index, this.#parts.refcountOrder);
+    if (table === undefined || before === 0) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `the cluster at host offset ${hex(cluster * this.#parts.clusterSize)} was in use, but its refcount is 0`,
+      );
+    }
+    setRefcount(table.view, index, this.#parts.refcountOrder, before - 1);
+    refcountBlocks.markDirty(sliceOffset);
+    if (before === 1) {
+      this.#hint = Math.min(this.#hint, cluster);
+    }
+    this.#parts.onFreed(free, before === 1);
+  }
+}

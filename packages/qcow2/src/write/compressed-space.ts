@@ -1,0 +1,149 @@
+import { ImgError, Mutex, type Io } from "@img/format-core";
+import { greatestRefcount } from "../refcounts/refcount.ts";
+import type { Allocator } from "./allocator.ts";
+import type { Reservation } from "./reservation.ts";
+
+/** A host cluster that compressed clusters are packed into. It stays reserved while it is filled or written to. */
+interface Host {
+  readonly cluster: number;
+  /** Compressed clusters with a part in it, counted or about to be. */
+  references: number;
+  /** Of these, those that are being written. */
+  users: number;
+  /** More may come. */
+  open: boolean;
+  readonly reservation: Reservation;
+}
+
+/** Room for one compressed cluster. */
+export interface CompressedPlace {
+  /** Host offset, bytes. */
+  readonly offset: number;
+  /** Counts the reference to each host cluster that is touched; in one go with the link. */
+  commit(): void;
+  /** Gives the room up. The bytes stay unused. */
+  abort(): void;
+}
+
+/** Packs compressed clusters behind each other, byte by byte, over the borders of host clusters where they are neighbours. */
+export class CompressedSpace {
+  readonly #allocator: Allocator;
+  readonly #clusterSize: number;
+  readonly #mostReferences: number;
+  readonly #mutex = new Mutex("the space for compressed clusters");
+  #current: Host | undefined;
+  /** Bytes that are taken of {@link #current}. */
+  #filled = 0;
+
+  constructor(allocator: Allocator, clusterSize: number, refcountOrder: number) {
+    this.#allocator = allocator;
+    this.#clusterSize = clusterSize;
+    this.#mostReferences = greatestRefcount(refcountOrder);
+  }
+
+  /** Takes room for `length` bytes, 1 … the size of a cluster. */
+  *reserve(length: number): Io<CompressedPlace> {
+    return yield* this.#mutex.run(() => this.#reserve(length));
+  }
+
+  *#reserve(length: number): Io<CompressedPlace> {
+    const size = this.#clusterSize;
+    const current = this.#current;
+    const room = current === undefined || current.references >= this.#mostReferences ? 0 : size - this.#filled;
+    if (current !== undefined && length <= room) {
+      const offset = current.cluster * size + this.#filled;
+      this.#filled += length;
+      return yield* this.#place(offset, [current]);
+    }
+    const next = yield* this.#newHost();
+    if (current !== undefined && room > 0 && next.cluster === current.cluster + 1) {
+      const offset = current.cluster * size + this.#filled;
+      this.#close(current);
+      this.#current = next;
+      this.#filled = length - room;
+      return yield* this.#place(offset, [current, next]);
+    }
+    if (current !== undefined) {
+      this.#close(current);
+    }
+    this.#current = next;
+    this.#filled = length;
+    return yield* this.#place(next.cluster * size, [next]);
+  }
+
+  *#newHost(): Io<Host> {
+    const reservation = yield* this.#allocator.reserve(1);
+    return { cluster: reservation.first, references: 0, users: 0, open: true, reservation };
+  }
+
+  *#place(offset: number, hosts: readonly Host[]): Io<CompressedPlace> {
+    const slices: number[] = [];
+    for (const host of hosts) {
+      host.references++;
+      host.users++;
+    }
+    try {
+      for (const host of hosts) {
+        slices.push((yield* this.#allocator.pinForRaise(host.cluster)).sliceOffset);
+      }
+    } catch (error) {
+      for (const sliceOffset of slices) {
+        this.#allocator.unpin(sliceOffset);
+      }
+      for (const host of hosts) {
+        this.#leave(host);
+      }
+      throw error;
+    }
+    const finish = (counted: boolean): void => {
+      for (const [index, host] of hosts.entries()) {
+        const sliceOffset = slices[index];
+        if (sliceOffset === undefined) {
+          throw new ImgError("ERR_IMG_CORRUPT", "a compressed cluster has no refcount");
+        }
+        if (counted) {
+          this.#allocator.raisePinned(sliceOffset, host.cluster);
+        } else {
+          this.#allocator.unpin(sliceOffset);
+        }
+        this.#leave(host);
+      }
+    };
+    return {
+      offset,
+      commit: () => {
+        finish(true);
+      },
+      abort: () => {
+        finish(false);
+      },
+    };
+  }
+
+  /** Nothing more is packed into `host`. */
+  #close(host: Host): void {
+    host.open = false;
+    this.#settle(host);
+  }
+
+  #leave(host: Host): void {
+    host.users--;
+    this.#settle(host);
+  }
+
+  /** What is counted is kept by its refcount, and what isn't is free again. */
+  #settle(host: Host): void {
+    if (!host.open && host.users === 0) {
+      host.reservation.release();
+    }
+  }
+
+  /** Ends the packing into the current cluster. */
+  close(): void {
+    const current = this.#current;
+    this.#current = undefined;
+    if (current !== undefined) {
+      this.#close(current);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { IoVector } from "@img/io-vector";
+import { syncStorage, writeStorage, type Io, type Storage } from "@img/format-core";
+import type { FeatureBits } from "../header/features.ts";
+import { headerLayout } from "../header/layout.ts";
+
+/**
+ * Changes single fields of a header in place. Fields that belong together are written at once; each is inside of the first sector, so
+ * a power cut leaves the old or the new value.
+ */
+export class HeaderWriter {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  *setL1Table(offset: number, length: number): Io<void> {
+    const bytes = new DataView(new ArrayBuffer(12));
+    bytes.setUint32(0, length);
+    setUint64(bytes, 4, offset);
+    yield* this.#write(bytes, headerLayout.l1Size);
+  }
+
+  *setRefcountTable(offset: number, clusters: number): Io<void> {
+    const bytes = new DataView(new ArrayBuffer(12));
+    setUint64(bytes, 0, offset);
+    bytes.setUint32(8, clusters);
+    yield* this.#write(bytes, headerLayout.refcountTableOffset);
+  }
+
+  *setSize(size: number): Io<void> {
+    const bytes = new DataView(new ArrayBuffer(8));
+    setUint64(bytes, 0, size);
+    yield* this.#write(bytes, headerLayout.size);
+  }
+
+  *setIncompatibleFeatures(features: FeatureBits): Io<void> {
+    yield* this.#write(featureBytes(features), headerLayout.incompatibleFeatures);
+  }
+
+  *setAutoclearFeatures(features: FeatureBits): Io<void> {
+    yield* this.#write(featureBytes(features), headerLayout.autoclearFeatures);
+  }
+
+  /** Durable when it returns; so must be what the change relies on when it is called. */
+  *#write(bytes: DataView, offset: number): Io<void> {
+    yield* writeStorage(this.#storage, IoVector.from(new Uint8Array(bytes.buffer)), offset);
+    yield* syncStorage(this.#storage);
+  }
+}
+
+function featureBytes(features: FeatureBits): DataView {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setUint32(0, features.high);
+  bytes.setUint32(4, features.low);
+  return bytes;
+}
+
+function setUint64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / 0x1_0000_0000));
+  view.setUint32(at + 4, value % 0x1_0000_0000);
+}

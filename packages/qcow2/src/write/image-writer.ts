@@ -1,0 +1,323 @@
+import type { IoVector } from "@img/io-vector";
+import {
+  hex,
+  hostOffset,
+  ImgError,
+  Mutex,
+  RangeLocks,
+  type HandledRange,
+  type HostPlace,
+  type Io,
+  type PreparedWrite,
+  type Storage,
+} from "@img/format-core";
+import { autoclear, compatible, hasFeature, incompatible, type FeatureBits } from "../header/features.ts";
+import type { LoadedHeader } from "../header/load-header.ts";
+import type { Snapshot } from "../snapshots/snapshot.ts";
+import type { L2EntryLayout } from "../tables/l2-entry.ts";
+import { Allocator } from "./allocator.ts";
+import { clearClusters, type ClearMode } from "./clear-clusters.ts";
+import type { ClusterSet } from "./cluster-set.ts";
+import { HeaderWriter } from "./header-writer.ts";
+import { L2Tables } from "./l2-tables.ts";
+import { loadMetadataSet, type OverlapCheck } from "./load-metadata-set.ts";
+import { MetadataCaches } from "./metadata-caches.ts";
+import type { PendingFree } from "./pending-frees.ts";
+import { prepareWrite } from "./prepare-write.ts";
+import { ResidentTable } from "./resident-table.ts";
+import type { WriteContext } from "./write-context.ts";
+
+/** How an image is written. */
+export interface WriteOptions {
+  readonly overlapCheck: OverlapCheck;
+  /** Discarded clusters are marked as zero, but stay allocated. */
+  readonly discardNoUnref: boolean;
+  /** The host is told of clusters that discards free. */
+  readonly passDiscards: boolean;
+  /** Memory for parts of L2 tables, bytes. */
+  readonly l2CacheSize: number;
+  /** Memory for parts of refcount blocks, bytes. */
+  readonly refcountCacheSize: number;
+}
+
+/** What an {@link ImageWriter} is made of. */
+export interface ImageWriterParts {
+  readonly storage: Storage;
+  readonly dataFile: Storage | null;
+  readonly loaded: LoadedHeader;
+  readonly snapshots: readonly Snapshot[];
+  readonly layout: L2EntryLayout;
+  readonly sliceLength: number;
+  readonly options: WriteOptions;
+}
+
+/** How the write path looks at the disk as it is. */
+export interface OldContents {
+  readonly size: number;
+  readonly backed: boolean;
+  readOld(into: IoVector, offset: number): Io<void>;
+  readsAsZero(offset: number, length: number): Io<boolean>;
+  /** The host range of a guest range that is one piece and may be written in place, if the tables that tell are in memory. */
+  peekData(offset: number, length: number): HostPlace | undefined;
+  /** Forgets a compressed cluster that isn't there any more. */
+  forgetCompressed(hostOffset: number): void;
+}
+
+interface LoadedTables {
+  readonly l1: ResidentTable;
+  readonly refcountTable: ResidentTable;
+  readonly metadata: ClusterSet;
+}
+
+/** Everything that an image opened for writing has in addition. */
+export class ImageWriter {
+  readonly caches: MetadataCaches;
+  readonly allocator: Allocator;
+  readonly l2Tables: L2Tables;
+  readonly header: HeaderWriter;
+  readonly #parts: ImageWriterParts;
+  readonly #metadata: ClusterSet;
+  readonly #locks = new RangeLocks();
+  readonly #flushMutex = new Mutex("a flush");
+  readonly #readyMutex = new Mutex("the first write");
+  #context: WriteContext | undefined;
+  #old: OldContents | undefined;
+  #ready = false;
+  /** The dirty bit is set on disk, by us. */
+  #dirtySet = false;
+  #incompatible: FeatureBits;
+  /** Why nothing may be written any more. */
+  #broken: ImgError | undefined;
+
+  constructor(parts: ImageWriterParts, tables: LoadedTables) {
+    const { storage, loaded, options } = parts;
+    this.#parts = parts;
+    this.#metadata = tables.metadata;
+    this.#incompatible = loaded.header.incompatibleFeatures;
+    this.header = new HeaderWriter(storage);
+    this.caches = new MetadataCaches({
+      storage,
+      data: parts.dataFile ?? storage,
+      sliceLength: parts.sliceLength,
+      l2CacheSize: options.l2CacheSize,
+      refcountCacheSize: options.refcountCacheSize,
+      l1: tables.l1,
+      refcountTable: tables.refcountTable,
+      lazyRefcounts: hasFeature(loaded.header.compatibleFeatures, compatible.lazyRefcounts),
+    });
+    const { caches } = this;
+    this.allocator = new Allocator({
+      storage,
+      caches,
+      clusterSize: parts.layout.clusterSize,
+      refcountOrder: loaded.header.refcountOrder,
+      metadata: tables.metadata,
+      setRefcountTable: (offset, clusters) => this.header.setRefcountTable(offset, clusters),
+      onFreed: (free, unused) => {
+        this.#onFreed(free, unused);
+      },
+    });
+    this.l2Tables = new L2Tables({
+      storage,
+      caches,
+      allocator: this.allocator,
+      layout: parts.layout,
+      metadata: tables.metadata,
+    });
+  }
+
+  /** Reads the tables that are held in memory while an image is written. */
+  static *open(parts: ImageWriterParts): Io<ImageWriter> {
+    const { storage, loaded, snapshots, options } = parts;
+    const { header } = loaded;
+    const l1 = yield* ResidentTable.load(storage, header.l1TableOffset, header.l1Size);
+    const entries = (header.refcountTableClusters * parts.layout.clusterSize) / 8;
+    const refcountTable = yield* ResidentTable.load(storage, header.refcountTableOffset, entries);
+    const check = options.overlapCheck;
+    const metadata = yield* loadMetadataSet({ storage, loaded, snapshots, l1, refcountTable, check });
+    return new ImageWriter(parts, { l1, refcountTable, metadata });
+  }
+
+  /** Tells how to look at the disk as it is. Called once, before anything is written. */
+  attach(old: OldContents): void {
+    const { storage, dataFile, layout, loaded, options } = this.#parts;
+    this.#old = old;
+    this.#context = {
+      storage,
+      data: dataFile ?? storage,
+      layout,
+      caches: this.caches,
+      allocator: this.allocator,
+      l2Tables: this.l2Tables,
+      locks: this.#locks,
+      metadata: this.#metadata,
+      get size() {
+        return old.size;
+      },
+      backed: old.backed,
+      canMarkZero: loaded.header.version === 3,
+      dataFileRaw: hasFeature(loaded.header.autoclearFeatures, autoclear.rawDataFile),
+      discardNoUnref: options.discardNoUnref,
+      passDiscards: options.passDiscards,
+      readOld: (into, offset) => old.readOld(into, offset),
+      readsAsZero: (offset, length) => old.readsAsZero(offset, length),
+      checkOverlap: (offset, length) => this.#checkOverlap(offset, length),
+    };
+  }
+
+  /** What the parts of the write path share. */
+  get context(): WriteContext {
+    if (this.#context === undefined) {
+      throw new Error("the writer isn't attached to an image");
+    }
+    return this.#context;
+  }
+
+  /** Whether a flush would write anything. */
+  get isDirty(): boolean {
+    return this.caches.isDirty || !this.allocator.frees.isEmpty;
+  }
+
+  /**
+   * Where a guest range lies that may be written right away: in place, in one piece, with everything needed in memory.
+   */
+  peekWrite(offset: number, length: number): HostPlace | undefined {
+    if (!this.#ready || this.#broken !== undefined) {
+      return undefined;
+    }
+    const place = this.#old?.peekData(offset, length);
+    return place !== undefined && this.#isData(place.offset, length) ? place : undefined;
+  }
+
+  /** Makes the beginning of a guest range writable. */
+  *prepareWrite(offset: number, length: number, overwrite: boolean): Io<PreparedWrite> {
+    yield* this.ready();
+    const place = this.peekWrite(offset, length);
+    return place === undefined
+      ? yield* prepareWrite(this.context, offset, length, overwrite)
+      : { ...place, length, commit: nothing, abort: nothing };
+  }
+
+  /** Clears the beginning of a guest range. */
+  *clear(offset: number, length: number, mode: ClearMode): Io<HandledRange> {
+    yield* this.ready();
+    return yield* clearClusters(this.context, offset, length, mode);
+  }
+
+  /**
+   * What has to be on disk before the first change: bits that would vouch for things that this package doesn't maintain are cleared, and an image with
+   * lazy refcounts is marked as dirty.
+   * @throws ImgError `ERR_IMG_CORRUPT` when the image was found corrupt before
+   */
+  *ready(): Io<void> {
+    if (this.#broken !== undefined) {
+      throw this.#broken;
+    }
+    if (!this.#ready) {
+      yield* this.#readyMutex.run(() => this.#makeReady());
+    }
+  }
+
+  *#makeReady(): Io<void> {
+    const { header } = this.#parts.loaded;
+    if (this.#ready || header.version === 2) {
+      this.#ready = true;
+      return;
+    }
+    const { high, low } = header.autoclearFeatures;
+    const kept = { high: 0, low: low & (1 << autoclear.rawDataFile) };
+    if (high !== 0 || low !== kept.low) {
+      yield* this.header.setAutoclearFeatures(kept);
+    }
+    if (hasFeature(header.compatibleFeatures, compatible.lazyRefcounts)) {
+      yield* this.#setIncompatible(incompatible.dirty, true);
+      this.#dirtySet = true;
+    }
+    this.#ready = true;
+  }
+
+  *#setIncompatible(bit: number, on: boolean): Io<void> {
+    const { high, low } = this.#incompatible;
+    const mask = 1 << bit;
+    this.#incompatible = { high, low: (on ? low | mask : low & ~mask) >>> 0 };
+    yield* this.header.setIncompatibleFeatures(this.#incompatible);
+  }
+
+  /** Writes all changes, in an order that is safe at a power cut, and lowers refcounts of what isn't used any more. */
+  *flush(): Io<void> {
+    yield* this.#flushMutex.run(() => this.#flush());
+  }
+
+  *#flush(): Io<void> {
+    const { frees } = this.allocator;
+    const idle = frees.takeIdle();
+    try {
+      yield* this.caches.flushAll();
+      if (idle.length > 0) {
+        // references that are gone must be gone on disk before anybody else gets the clusters
+        yield* this.caches.syncWritten();
+      }
+    } catch (error) {
+      frees.putBack(idle);
+      throw error;
+    }
+    if (idle.length > 0) {
+      yield* this.allocator.applyFrees(idle);
+      yield* this.caches.flushRefcounts();
+    }
+  }
+
+  /** After the last flush: says that the refcounts are up to date. */
+  *finish(): Io<void> {
+    if (this.#dirtySet && !this.isDirty && this.#broken === undefined) {
+      yield* this.caches.syncWritten();
+      yield* this.#setIncompatible(incompatible.dirty, false);
+      this.#dirtySet = false;
+    }
+    this.#ready = false;
+  }
+
+  *#checkOverlap(offset: number, length: number): Io<void> {
+    if (this.#isData(offset, length)) {
+      return;
+    }
+    this.#broken = new ImgError(
+      "ERR_IMG_CORRUPT",
+      `a write of ${String(length)} bytes of data at host offset ${hex(offset)} would hit metadata: the image is corrupt and isn't written any more`,
+    );
+    if (this.#parts.loaded.header.version === 3) {
+      yield* this.#setIncompatible(incompatible.corrupt, true);
+    }
+    throw this.#broken;
+  }
+
+  /** Whether a host range holds no metadata. */
+  #isData(offset: number, length: number): boolean {
+    const { layout, dataFile } = this.#parts;
+    if (dataFile !== null) {
+      return true;
+    }
+    const last = Math.floor((offset + length - 1) / layout.clusterSize);
+    for (let cluster = Math.floor(offset / layout.clusterSize); cluster <= last; cluster++) {
+      if (this.#metadata.has(cluster)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #onFreed(free: PendingFree, unused: boolean): void {
+    if (free.compressed !== undefined) {
+      this.#old?.forgetCompressed(hostOffset(free.compressed));
+    }
+    if (free.use === "table" && unused) {
+      const { clusterSize } = this.#parts.layout;
+      this.#metadata.delete(free.cluster);
+      this.caches.forget(free.cluster * clusterSize, clusterSize);
+    }
+  }
+}
+
+function nothing(): void {
+  // the range is the guest's already
+}

@@ -1,0 +1,49 @@
+/** A host cluster that lost a reference, not yet counted. */
+export interface PendingFree {
+  /** Cluster number. */
+  readonly cluster: number;
+  /** What the cluster was used for. */
+  readonly use: "data" | "compressed" | "table";
+  /** Whether the host may be told that the cluster isn't needed, if nobody else uses it. */
+  readonly discard: boolean;
+  /** Host offset of the compressed data that began there, if any. */
+  readonly compressed?: number;
+}
+
+/**
+ * Clusters whose references are gone from the tables in memory. Their refcounts go down only when (1) the tables that don't refer to them are
+ * durable and (2) whoever looked up a mapping before is done; until then nobody gets them.
+ */
+export class PendingFrees {
+  /** Freed while others may still read what is there. */
+  #leased: PendingFree[] = [];
+  /** Nobody reads them any more. */
+  #idle: PendingFree[] = [];
+
+  get isEmpty(): boolean {
+    return this.#leased.length === 0 && this.#idle.length === 0;
+  }
+
+  add(free: PendingFree): void {
+    this.#leased.push(free);
+  }
+
+  /** Called when nobody holds a lease on the image, or one alone does. */
+  noteIdle(): void {
+    if (this.#leased.length > 0) {
+      this.#idle.push(...this.#leased);
+      this.#leased = [];
+    }
+  }
+
+  /** Takes out those that nobody reads; put back with {@link putBack} what couldn't be dealt with. */
+  takeIdle(): PendingFree[] {
+    const taken = this.#idle;
+    this.#idle = [];
+    return taken;
+  }
+
+  putBack(frees: readonly PendingFree[]): void {
+    this.#idle.push(...frees);
+  }
+}

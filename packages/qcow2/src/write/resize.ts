@@ -1,0 +1,177 @@
+import { alignUp, ImgError, resizeStorage, zeroStorage, type Io, type Preallocation } from "@img/format-core";
+import { sectorSize } from "../header/layout.ts";
+import { clearClusters } from "./clear-clusters.ts";
+import { growL1 } from "./grow-l1.ts";
+import type { HeaderWriter } from "./header-writer.ts";
+import { preallocate } from "./preallocate.ts";
+import { prepareWrite } from "./prepare-write.ts";
+import type { WriteContext } from "./write-context.ts";
+
+/** What resizing needs beyond what every write needs. */
+export interface ResizeContext {
+  readonly context: WriteContext;
+  readonly header: HeaderWriter;
+  /** Version 2 doesn't record the sizes of snapshots' disks. */
+  readonly sizeIsShared: boolean;
+  /** Size of the image below, bytes; 0: none. */
+  readonly backingSize: number;
+  /** Changes the size that the disk shows. */
+  setSize(size: number): void;
+  flush(): Io<void>;
+}
+
+function checkSize(resize: ResizeContext, size: number): void {
+  if (size % sectorSize !== 0) {
+    throw new RangeError(`size ${String(size)}: expected a multiple of ${String(sectorSize)}`);
+  }
+  if (resize.sizeIsShared) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", "can't resize a version 2 image that has snapshots");
+  }
+}
+
+/**
+ * Makes the disk larger; what it gains reads as zero, whatever lies below. The new size is published last.
+ */
+export function* growDisk(resize: ResizeContext, size: number, preallocation: Preallocation): Io<void> {
+  checkSize(resize, size);
+  const { context, header } = resize;
+  const before = context.size;
+  yield* growL1(context, header, Math.ceil(size / l2Coverage(context)));
+  yield* growDataFile(context, size, preallocation);
+  yield* zeroTail(context, before, size);
+  const mode =
+    context.dataFileRaw && (preallocation === "none" || preallocation === "zero") ? "metadata" : preallocation;
+  if (mode !== "none" && mode !== "zero") {
+    // the size is the old one still, so nothing of the images below is copied
+    yield* preallocate(context, before, size - before, mode);
+  } else if (resize.backingSize > before) {
+    yield* hideBacking(resize, before, Math.min(size, alignUp(resize.backingSize, context.layout.clusterSize)));
+  }
+  yield* resize.flush();
+  yield* context.caches.syncWritten();
+  yield* header.setSize(size);
+  resize.setSize(size);
+}
+
+/** Bytes of guest disk that one L2 table maps. */
+function l2Coverage(context: WriteContext): number {
+  const { clusterSize, entryLength } = context.layout;
+  return (clusterSize / entryLength) * clusterSize;
+}
+
+function* growDataFile(context: WriteContext, size: number, preallocation: Preallocation): Io<void> {
+  if (context.layout.externalDataFile && context.data.size < size) {
+    yield* resizeStorage(context.data, size, preallocation === "falloc" ? "allocate" : "zero");
+  }
+}
+
+/** The bytes behind the disk's old end, in its last cluster, become visible. */
+function* zeroTail(context: WriteContext, before: number, size: number): Io<void> {
+  const { clusterSize } = context.layout;
+  const length = Math.min(alignUp(before, clusterSize), size) - before;
+  if (length === 0) {
+    return;
+  }
+  const start = before - (before % clusterSize);
+  // a cluster that reads as zero goes on doing so, unless its entry says "look below" or speaks of parts only
+  if (!context.backed && !context.layout.extended && (yield* context.readsAsZero(start, before - start))) {
+    return;
+  }
+  yield* zeroData(context, before, length);
+}
+
+/** Zeroes a part of a cluster in data. */
+function* zeroData(context: WriteContext, offset: number, length: number): Io<void> {
+  for (let done = 0; done < length;) {
+    const prepared = yield* prepareWrite(context, offset + done, length - done, true);
+    const part = Math.min(prepared.length, length - done);
+    try {
+      yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: true });
+    } catch (error) {
+      prepared.abort();
+      throw error;
+    }
+    prepared.commit();
+    done += part;
+  }
+}
+
+/** Marks new clusters as zero behind which a longer image below would show. */
+function* hideBacking(resize: ResizeContext, start: number, end: number): Io<void> {
+  const { context } = resize;
+  const { clusterSize } = context.layout;
+  let at = alignUp(start, clusterSize);
+  while (at < end) {
+    if (!context.canMarkZero) {
+      yield* zeroData(context, at, end - at);
+      return;
+    }
+    const cleared = yield* clearClusters(context, at, alignUp(end, clusterSize) - at, "keep");
+    at = cleared.offset + cleared.length;
+  }
+}
+
+/** Makes the disk smaller. Runs alone. What lies behind the new end is gone for good, also when the disk grows again. */
+export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
+  checkSize(resize, size);
+  const { context, header } = resize;
+  const { clusterSize, externalDataFile } = context.layout;
+  const before = context.size;
+  const tail = Math.min(alignUp(size, clusterSize), before);
+  if (size < tail && !(yield* context.readsAsZero(size, tail - size))) {
+    yield* zeroData(context, size, tail - size);
+  }
+  for (let at = tail; at < before;) {
+    const cleared = yield* clearClusters(context, at, before - at, "unallocate");
+    at = cleared.length === 0 ? before : cleared.offset + cleared.length;
+  }
+  yield* resize.flush();
+  yield* context.caches.syncWritten();
+  yield* header.setSize(size);
+  resize.setSize(size);
+  yield* dropL2Tables(context, size);
+  context.allocator.frees.noteIdle();
+  yield* resize.flush();
+  if (externalDataFile) {
+    yield* resizeStorage(context.data, size);
+  } else {
+    yield* trimFile(context);
+  }
+}
+
+/** Unlinks the L2 tables that map nothing but what is behind the disk's end: their entries are empty. */
+function* dropL2Tables(context: WriteContext, size: number): Io<void> {
+  const { allocator, caches, l2Tables, layout } = context;
+  yield* l2Tables.runAlone(function* () {
+    for (let index = Math.ceil(size / l2Coverage(context)); index < caches.l1.length; index++) {
+      const offset = l2Tables.offset(index);
+      if (offset !== 0) {
+        yield* flushSlices(context, offset);
+        caches.l1.set(index, 0, 0);
+        allocator.frees.add({ cluster: offset / layout.clusterSize, use: "table", discard: true });
+      }
+    }
+  });
+}
+
+function* flushSlices(context: WriteContext, l2Offset: number): Io<void> {
+  const { caches, layout } = context;
+  for (let at = l2Offset; at < l2Offset + layout.clusterSize; at += caches.sliceLength) {
+    yield* caches.l2.flushOne(at);
+  }
+}
+
+/** Cuts off what is behind the last cluster in use. */
+function* trimFile(context: WriteContext): Io<void> {
+  const { allocator, layout, storage } = context;
+  if (storage.resize === undefined) {
+    return;
+  }
+  let clusters = Math.ceil(storage.size / layout.clusterSize);
+  while (clusters > 0 && (yield* allocator.refcount(clusters - 1)) === 0) {
+    clusters--;
+  }
+  if (clusters * layout.clusterSize < storage.size) {
+    yield* resizeStorage(storage, clusters * layout.clusterSize);
+  }
+}
