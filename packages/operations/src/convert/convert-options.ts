@@ -12,7 +12,7 @@ export interface ConvertOptions extends AbortOptions {
   readonly targetIsZero?: boolean;
   /** Parts that may be in flight at once, where storages answer later. Default 8. */
   readonly parallel?: number;
-  /** Most bytes of a part; each part in flight has a buffer of this size. Default 1 MiB. */
+  /** Most bytes of a part; each part in flight has a buffer of this size. Default 2 MiB, or 1 MiB when more than 4 may be in flight. */
   readonly chunkSize?: number;
   /** Called between parts. */
   readonly onProgress?: (progress: Progress) => void;
@@ -34,12 +34,15 @@ export interface ConvertSettings {
   readonly chunkSize: number;
 }
 
+const MiB = 1024 * 1024;
+
 /**
  * Fills in the defaults.
  * @throws RangeError when a number is out of its range
  */
 export function convertSettings(options: ConvertOptions): ConvertSettings {
-  const { sparse = 4096, targetIsZero = false, parallel = 8, chunkSize = 1024 * 1024 } = options;
+  const { sparse = 4096, targetIsZero = false, parallel = 8 } = options;
+  const { chunkSize = parallel > 4 ? MiB : 2 * MiB } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);
