@@ -22,7 +22,7 @@ export function convertFailure(error: unknown, target: NamedImage, skipCreate: b
   if (skipCreate && isTarget && host !== undefined && !/cannot (?:read|write)/.test(error.message)) {
     return openFailure(error, target);
   }
-  const isCreating = isTarget && /: cannot (?:create|open)/.test(error.message);
+  const isCreating = isTarget && /cannot (?:create|open)/.test(error.message);
   const reason = host !== undefined && isCreating ? `Could not create '${path}': ${host}` : describeImgError(error);
   return new CommandError(`${target.name}: error while converting ${format}: ${reason}`, { cause: error });
 }

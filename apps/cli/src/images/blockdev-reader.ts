@@ -36,6 +36,11 @@ export class BlockdevReader {
     return taken;
   }
 
+  /** Those of the options that are there, as they were given, without taking them. */
+  given(...keys: readonly string[]): Readonly<Record<string, OptionValue>> {
+    return Object.fromEntries([...this.#left].filter(([key]) => keys.includes(key)));
+  }
+
   string(key: string): string | undefined {
     const value = this.take(key);
     if (value !== undefined && typeof value !== "string") {

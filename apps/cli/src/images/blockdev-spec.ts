@@ -1,6 +1,6 @@
 import type { ImageSpec } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
-import type { BlockdevOptions } from "./blockdev-options.ts";
+import type { BlockdevOptions, OptionValue } from "./blockdev-options.ts";
 import { BlockdevReader } from "./blockdev-reader.ts";
 
 /** What options say about one image; the rest of an `ImageSpec` is up to the command. */
@@ -10,6 +10,8 @@ export type BlockdevSpec = Pick<
 > & {
   /** The image is asked for as the bare file. */
   readonly bare?: boolean;
+  /** The options that make the image more than its file, as they were given. */
+  readonly shown?: Readonly<Record<string, OptionValue>>;
 };
 
 /** Files and block devices; QEMU's other protocols are refused by name. */
@@ -44,12 +46,13 @@ const withoutEffect = [
 /**
  * The image that `--image-opts` or `json:{…}` describes: a qcow2 or raw image, or one to be guessed, in a file or on a block device.
  *
- * @param format - from `-f`; stands for `driver` where that isn't given
+ * @param format - from `-f`; stands for `driver`
  * @throws CommandError naming what isn't understood, in qemu-img's words where it has some
  */
 export function blockdevSpec(options: BlockdevOptions, format?: string): BlockdevSpec {
   const reader = new BlockdevReader(options);
-  const driver = reader.string("driver") ?? format;
+  const described = reader.string("driver");
+  const driver = format ?? described;
   if (driver !== undefined && fileDrivers.includes(driver)) {
     return { ...fileNode(reader, driver), format: "raw", bare: true };
   }
@@ -118,10 +121,15 @@ function common(reader: BlockdevReader): Pick<BlockdevSpec, "direct" | "forceSha
   return { ...(direct === undefined ? {} : { direct }), ...(forceShare === undefined ? {} : { forceShare }) };
 }
 
-function rawOptions(reader: BlockdevReader): Pick<BlockdevSpec, "rawOffset" | "rawSize"> {
+function rawOptions(reader: BlockdevReader): Pick<BlockdevSpec, "rawOffset" | "rawSize" | "shown"> {
+  const shown = reader.given("offset", "size");
   const rawOffset = reader.size("offset");
   const rawSize = reader.size("size");
-  return { ...(rawOffset === undefined ? {} : { rawOffset }), ...(rawSize === undefined ? {} : { rawSize }) };
+  return {
+    shown,
+    ...(rawOffset === undefined ? {} : { rawOffset }),
+    ...(rawSize === undefined ? {} : { rawSize }),
+  };
 }
 
 /** Backing image and data file, where they are given instead of those that the image names. */

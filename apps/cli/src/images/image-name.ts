@@ -75,15 +75,10 @@ export function plainPath(name: string): string {
 }
 
 function described(name: string, spec: BlockdevSpec): NamedImage {
-  const { path, rawOffset, rawSize } = spec;
-  if (rawOffset === undefined && rawSize === undefined) {
+  const { path, shown = {} } = spec;
+  if (Object.keys(shown).length === 0) {
     return { name, filename: path, spec };
   }
-  const options = {
-    ...(rawOffset === undefined ? {} : { offset: rawOffset }),
-    ...(rawSize === undefined ? {} : { size: rawSize }),
-    driver: "raw",
-    file: hashOrdered({ driver: "file", filename: path }),
-  };
-  return { name, filename: `json:${qemuJsonLine(hashOrdered(options))}`, spec };
+  const file = hashOrdered({ driver: "file", filename: path });
+  return { name, filename: `json:${qemuJsonLine(hashOrdered({ ...shown, driver: "raw", file }))}`, spec };
 }

@@ -1,5 +1,5 @@
 import type { FormatAccess } from "@img/format-core";
-import { openImage, type ImageSpec } from "@img/operations/node";
+import { openImageSync, type ImageSpec } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
@@ -11,6 +11,13 @@ export interface OpenNamedOptions extends Partial<Pick<ImageSpec, "snapshot" | "
   readonly exitCode?: number;
 }
 
+/** A named image with everything that its opening takes. */
+export interface SpecifiedImage extends NamedImage {
+  readonly spec: ImageSpec;
+  /** Asked for as the bare file rather than as an image. */
+  readonly bare: boolean;
+}
+
 /**
  * What `name` and the options that all verbs share (`--image-opts`, `-U`, `--isolated`) ask for.
  * @param format - from `-f` or `-F`
@@ -20,7 +27,7 @@ export function imageSpec(
   args: ParsedArguments,
   format: string | undefined,
   options: OpenNamedOptions = {},
-): NamedImage & { readonly spec: ImageSpec } {
+): SpecifiedImage {
   const { exitCode, ...more } = options;
   refuseObjects(args);
   const imageOpts = args.has("image-opts");
@@ -34,23 +41,21 @@ export function imageSpec(
     ...more,
     ...imageSpecOf(named),
   };
-  return { ...named, spec };
+  return { ...named, spec, bare: named.spec.bare === true };
 }
 
 /** Opens what {@link imageSpec} describes. The caller closes it. */
-export async function openNamed(
-  named: NamedImage & { readonly spec: ImageSpec },
-  exitCode?: number,
-): Promise<FormatAccess> {
+export function openNamed(named: SpecifiedImage, exitCode?: number): FormatAccess {
   try {
-    return await openImage(named.spec);
+    // nothing else is to be done meanwhile, and blocking is faster
+    return openImageSync(named.spec);
   } catch (error) {
     throw openFailure(error, named, exitCode);
   }
 }
 
 function imageSpecOf(named: NamedImage): ImageSpec {
-  const { bare: _, ...spec } = named.spec;
+  const { bare: _bare, shown: _shown, ...spec } = named.spec;
   return spec;
 }
 

@@ -1,13 +1,11 @@
 import { isImgError, type FormatAccess } from "@img/format-core";
-import type { ImageSpec } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
-import type { NamedImage } from "./image-name.ts";
-import { openNamed } from "./open-named.ts";
+import { openNamed, type SpecifiedImage } from "./open-named.ts";
 
 /** {@link openNamed} for an image whose snapshot may be asked for: says so when there is no such snapshot. */
-export async function openSnapshot(named: NamedImage & { readonly spec: ImageSpec }): Promise<FormatAccess> {
+export function openSnapshot(named: SpecifiedImage): FormatAccess {
   try {
-    return await openNamed(named);
+    return openNamed(named);
   } catch (error) {
     if (named.spec.snapshot === undefined || !(error instanceof CommandError)) {
       throw error;

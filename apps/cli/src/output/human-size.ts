@@ -11,8 +11,14 @@ export function humanSize(bytes: number): string {
   return `${threeDigits(bytes / 1024 ** power)} ${prefixes[power] ?? ""}B`;
 }
 
-/** What C's `%.3g` prints for a number from 0 to below 1000. */
+/** What C's `%.3g` prints for a number that is 0, or from 0.9 to below 1000: as written, a tie is rounded to the even digit. */
 function threeDigits(value: number): string {
-  const rounded = Number(value.toPrecision(3));
+  const scale = value < 1 ? 1000 : value < 10 ? 100 : value < 100 ? 10 : 1;
+  const rounded = roundToEven(value * scale) / scale;
   return rounded >= 1000 ? "1e+03" : String(rounded);
+}
+
+function roundToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }

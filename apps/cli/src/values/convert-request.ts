@@ -110,7 +110,7 @@ export interface TargetOptions {
  * What the options that depend on the target's format ask for.
  * @throws CommandError in qemu-img's words
  */
-export function targetOptions(args: ParsedArguments, format: string): TargetOptions {
+export function targetOptions(args: ParsedArguments, format: string, target: string): TargetOptions {
   const values = parseCreateOptions(args.values("o"), format, false);
   const refusals: readonly (readonly [string, string])[] = [
     ["B", `Backing file not supported for file format '${format}'`],
@@ -123,10 +123,21 @@ export function targetOptions(args: ParsedArguments, format: string): TargetOpti
       throw new CommandError(message);
     }
   }
-  return { cache: parseCacheMode(args.value("t") ?? "writeback", "cache"), createOptions: createOptions(values) };
+  return {
+    cache: parseCacheMode(args.value("t") ?? "writeback", "cache"),
+    createOptions: createOptions(values, format, target),
+  };
 }
 
-function createOptions(values: CreateOptionValues): Readonly<Record<string, unknown>> {
+function createOptions(values: CreateOptionValues, format: string, target: string): Readonly<Record<string, unknown>> {
   const preallocation = values.get("preallocation");
-  return preallocation === undefined ? {} : { preallocation: parsePreallocation(preallocation) };
+  if (preallocation === undefined) {
+    return {};
+  }
+  try {
+    return { preallocation: parsePreallocation(preallocation, format) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandError(`${target}: error while converting ${format}: ${reason}`);
+  }
 }

@@ -8,7 +8,7 @@ import { parsePreallocation } from "./preallocation.ts";
  * @throws CommandError in qemu-img's words, and for encryption
  */
 export function measureOptions(values: CreateOptionValues): MeasureOptions {
-  const preallocation = parsePreallocation(values.get("preallocation"));
+  const preallocation = parsePreallocation(values.get("preallocation"), "qcow2");
   const extendedL2 = values.get("extended_l2") === true;
   const clusterSize = checkClusterSize(numberOr(values.get("cluster_size"), 65536), extendedL2);
   const compat = parseCompat(values.get("compat"));
@@ -53,10 +53,8 @@ function parseCompat(value: string | number | boolean | undefined): "0.10" | "1.
   switch (value) {
     case undefined:
     case "1.1":
-    case "v3":
       return "1.1";
     case "0.10":
-    case "v2":
       return "0.10";
     default:
       throw new CommandError(`Invalid compatibility level: '${String(value)}'`);

@@ -9,11 +9,11 @@ const powers: Readonly<Record<string, number>> = { b: 0, k: 1, m: 2, g: 3, t: 4,
  * @returns `undefined` when it isn't one; `"range"` when it is negative or past 2^63−1
  */
 export function parseSize(text: string): number | "range" | undefined {
-  const hexadecimal = /^0[xX][0-9a-fA-F]+$/.test(text);
+  const hexadecimal = /^\s*0[xX][0-9a-fA-F]+$/.test(text);
   if (hexadecimal) {
     return inRange(Number(text));
   }
-  const match = /^([0-9]+)(\.[0-9]*)?([bBkKmMgGtTpPeE])?$/.exec(text);
+  const match = /^\s*\+?([0-9]+)(\.[0-9]*)?([bBkKmMgGtTpPeE])?$/.exec(text);
   if (match === null) {
     return undefined;
   }
@@ -40,7 +40,7 @@ export function requireSize(text: string, what: string): number {
   const size = parseSize(text);
   if (size === undefined) {
     throw new CommandError(
-      `Invalid ${what} specified. You may use k, M, G, T, P or E suffixes for \n` +
+      `Invalid ${what} specified. You may use k, M, G, T, P or E suffixes for\n` +
         "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.",
     );
   }

@@ -1,13 +1,21 @@
 import type { Preallocation } from "@img/format-core";
 import { CommandError } from "../errors/command-error.ts";
 
-/** What `-o preallocation=` asks for. @throws CommandError in qemu-img's words */
-export function parsePreallocation(value: string | number | boolean | undefined): Preallocation {
+/**
+ * What `-o preallocation=` asks for.
+ * @param format - that of the image: raw images have no metadata
+ * @throws CommandError in qemu-img's words
+ */
+export function parsePreallocation(value: string | number | boolean | undefined, format: string): Preallocation {
   switch (value) {
     case undefined:
     case "off":
       return "none";
     case "metadata":
+      if (format === "raw") {
+        throw new CommandError("Unsupported preallocation mode 'metadata'");
+      }
+      return value;
     case "falloc":
     case "full":
       return value;

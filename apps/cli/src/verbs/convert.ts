@@ -3,7 +3,7 @@ import { convertImages, type ImageSpec } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { convertFailure } from "../errors/convert-failure.ts";
-import { nameImage, type NamedImage } from "../images/image-name.ts";
+import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
 import { progressLine } from "../output/progress-line.ts";
@@ -46,7 +46,7 @@ async function checkSources(request: ConvertRequest, args: ParsedArguments): Pro
       direct: sourceCache.direct,
       ...(snapshot === undefined ? {} : { snapshot }),
     });
-    const image = await openSnapshot(named);
+    const image = openSnapshot(named);
     // what was guessed stays as it was guessed now
     specs.push({ ...named.spec, format: image.driver.format });
     await image.close();
@@ -58,6 +58,10 @@ function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage 
   const imageOpts = args.has("target-image-opts");
   if (imageOpts && args.has("O")) {
     throw new CommandError("--image-opts and --format are mutually exclusive");
+  }
+  if (!request.skipCreate && !request.target.startsWith("json:")) {
+    const path = plainPath(request.target);
+    return { name: request.target, filename: path, spec: { path } };
   }
   const named = nameImage(request.target, { imageOpts });
   if (!request.skipCreate && (named.spec.rawOffset !== undefined || named.spec.rawSize !== undefined)) {
@@ -72,8 +76,8 @@ async function convert(
   sources: readonly ImageSpec[],
   target: NamedImage & { readonly spec: { readonly format: string } },
 ): Promise<void> {
-  const { cache, createOptions } = targetOptions(args, target.spec.format);
-  const { bare: _, ...spec } = target.spec;
+  const { cache, createOptions } = targetOptions(args, target.spec.format, target.name);
+  const { bare: _bare, shown: _shown, ...spec } = target.spec;
   const line = progressLine(args, terminal);
   try {
     await convertImages({

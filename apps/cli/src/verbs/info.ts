@@ -2,8 +2,7 @@ import { info, infoChain, qemuInfo, type ImageInfo, type QemuInfo } from "@img/o
 import type { FormatAccess } from "@img/format-core";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
-import type { NamedImage } from "../images/image-name.ts";
-import { imageSpec, openNamed } from "../images/open-named.ts";
+import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { infoText } from "../output/info-text.ts";
 import { qemuJson, type Json } from "../output/qemu-json.ts";
 import { oneOperand } from "../values/operand.ts";
@@ -15,7 +14,7 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
   const output = outputFormat(args);
   const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true });
   const chain = args.has("backing-chain");
-  const image = await openNamed(named);
+  const image = openNamed(named);
   const infos = await describe(image, named, chain ? args : undefined);
   if (output === "json") {
     await terminal.print(`${qemuJson((chain ? infos : infos[0]) as Json)}\n`);
@@ -28,7 +27,7 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
 /** @param chainArgs - set when the images below are to be described, too */
 async function describe(
   image: FormatAccess,
-  named: NamedImage,
+  named: SpecifiedImage,
   chainArgs: ParsedArguments | undefined,
 ): Promise<readonly QemuInfo[]> {
   const { filename } = named;
@@ -42,7 +41,7 @@ async function describe(
     await image.close();
   }
   return infos.map((each, index) =>
-    qemuInfo(index === 0 && named.spec.bare === true ? { ...each, format: "file" } : each),
+    index === 0 && named.bare ? { ...qemuInfo(each), format: "file" } : qemuInfo(each),
   );
 }
 

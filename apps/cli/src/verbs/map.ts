@@ -17,7 +17,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const range = mapRange(args);
   const output = outputFormat(args);
   const named = imageSpec(oneOperand(args), args, args.value("format"));
-  const image = await openNamed(named);
+  const image = openNamed(named);
   try {
     await (output === "json"
       ? printJson(image, range, terminal, signal)

@@ -9,7 +9,6 @@ import { parseCreateOptions } from "../values/create-options.ts";
 import { measureOptions } from "../values/measure-options.ts";
 import { outputFormat } from "../values/output-format.ts";
 import { requireSize } from "../values/parse-size.ts";
-import { parsePreallocation } from "../values/preallocation.ts";
 import { parseSnapshotOption } from "../values/snapshot-option.ts";
 
 import type { VerbContext } from "./verb.ts";
@@ -24,9 +23,6 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
     throw new CommandError(`Unknown file format '${target}'`);
   }
   const values = parseCreateOptions(args.values("o"), target);
-  if (target === "raw") {
-    parsePreallocation(values.get("preallocation"));
-  }
   const options = target === "raw" ? {} : measureOptions(values);
   const result = await measureAsked(args, size, target, { ...options, signal });
   await terminal.print(output === "json" ? json(result) : text(result));
@@ -68,7 +64,7 @@ async function measureImage(args: ParsedArguments, target: string, options: Meas
   const wanted = args.value("l");
   const snapshot = wanted === undefined ? {} : { snapshot: parseSnapshotOption(wanted) };
   const named = imageSpec(args.operands[0] ?? "", args, args.value("format"), snapshot);
-  const image = await openSnapshot(named);
+  const image = openSnapshot(named);
   try {
     return await measure(image, target, options);
   } finally {
