@@ -1,4 +1,6 @@
 export { assertBytes, assertBytesOfEither } from "./assert/assert-bytes.ts";
+export type { FormatFactory, FormatManifest } from "./format-suite/format-manifest.ts";
+export { formatSuite } from "./format-suite/format-suite.ts";
 export { ModelDisk } from "./model/model-disk.ts";
 export { SeededRandom } from "./random/seeded-random.ts";
 export type { RecordedOperation } from "./recording/recorded-operation.ts";
