@@ -35,8 +35,9 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
   }
   const snapshot = options.snapshot === undefined ? undefined : findSnapshot(info.snapshots, options.snapshot);
   const dataFile = inspect ? null : yield* openDataFile(storage, info, options, chain);
+  let backing: FormatAccess | null = null;
   try {
-    const backing = inspect ? null : yield* openBacking(storage, info, options, chain);
+    backing = inspect ? null : yield* openBacking(storage, info, options, chain);
     const writer = writable ? yield* openWriter(storage, dataFile, loaded, info, options) : undefined;
     return new Qcow2Image({
       storage,
@@ -54,10 +55,22 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
       writer,
     });
   } catch (error) {
+    if (backing !== null && backing !== options.backing) {
+      yield* closeImageAfterFailure(backing);
+    }
     if (dataFile !== null && dataFile !== options.dataFile) {
       yield* closeAfterFailure(dataFile);
     }
     throw error;
+  }
+}
+
+/** Closes an image because something else failed: that failure is what the caller hears of. */
+function* closeImageAfterFailure(image: FormatAccess): Io<void> {
+  try {
+    yield* image.io.close();
+  } catch {
+    // the first failure is being reported
   }
 }
 
