@@ -9,7 +9,7 @@ import { FakeGate } from "./support/fake-gate.ts";
 import { headerBytes } from "./support/header-fields.ts";
 import { ImageBuilder } from "./support/image-builder.ts";
 import { readDisk } from "./support/open-built.ts";
-import { bothWorlds, type World } from "./support/worlds.ts";
+import { bothWorlds } from "./support/worlds.ts";
 
 const size = 64 * 512;
 const some = new SeededRandom(1).bytes(512);
@@ -415,7 +415,7 @@ describe("opening with a promise", () => {
     const [asynchronous] = bothWorlds;
     const image = new ImageBuilder({ size });
     image.data(0, some);
-    await using opened = await qcow2.open((asynchronous!).storage(new MemoryStorage(image.build())));
+    await using opened = await qcow2.open(asynchronous!.storage(new MemoryStorage(image.build())));
     const bytes = new Uint8Array(512);
     await opened.read(bytes, 0);
     assertBytes(bytes, some, "a cluster");
