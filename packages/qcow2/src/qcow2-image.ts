@@ -385,7 +385,7 @@ export class Qcow2Image implements FormatDriver {
   }
 }
 
-// eslint-disable-next-line require-yield
+ 
 function* doNothing(): Io<void> {
   return undefined;
 }

@@ -1,4 +1,4 @@
-import type { IoVector } from "@img/io-vector";
+import { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver } from "../format/driver.ts";
 import type { Preallocation } from "../format/preallocation.ts";
@@ -6,6 +6,7 @@ import type { Io } from "../io/io.ts";
 import { LeaseLock } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
+import { writeStorage } from "../storage-access/write-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { readImage } from "./read-image.ts";
@@ -131,8 +132,19 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   *#ensureDataMapping(offset: number, length: number, overwrite: boolean): Io<DataMapping> {
     const prepared = yield* prepareWrite(this.#access.driver, offset, length, { overwrite, direct: true });
+    const { storage } = prepared;
+    const end = prepared.offset + Math.min(prepared.length, length);
+    try {
+      if (storage.size < end) {
+        // what is mapped lies inside of the storage, even before the caller writes there
+        yield* writeStorage(storage, IoVector.from(new Uint8Array(1)), end - 1);
+      }
+    } catch (error) {
+      prepared.abort();
+      throw error;
+    }
     prepared.commit();
-    return { storage: prepared.storage, offset: prepared.offset, length: Math.min(prepared.length, length) };
+    return { storage, offset: prepared.offset, length: end - prepared.offset };
   }
 
   /** @see FormatAccess.writeZeroes */

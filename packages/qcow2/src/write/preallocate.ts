@@ -1,4 +1,5 @@
-import { checkpoint, zeroStorage, type Io, type Preallocation } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
+import { checkpoint, writeStorage, zeroStorage, type Io, type Preallocation } from "@img/format-core";
 import { writeZeroBytes } from "./write-zero-bytes.ts";
 import { isFresh } from "./fill-old.ts";
 import { prepareWrite } from "./prepare-write.ts";
@@ -24,6 +25,11 @@ export function* preallocate(
         yield* writeZeroBytes(prepared.storage, prepared.offset, part);
       } else if (mode === "falloc" || !isFresh(context, prepared.offset)) {
         yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: mode === "falloc" });
+      }
+      // what an entry points at lies inside of the storage; a resize could cut off what others write meanwhile
+      const end = prepared.offset + part;
+      if (prepared.storage.size < end) {
+        yield* writeStorage(prepared.storage, IoVector.from(new Uint8Array(1)), end - 1);
       }
     } catch (error) {
       prepared.abort();

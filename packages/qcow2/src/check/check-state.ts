@@ -1,0 +1,129 @@
+import { hex, type Storage } from "@img/format-core";
+import type { Qcow2Header } from "../header/header.ts";
+import { greatestRefcount } from "../refcounts/refcount.ts";
+import type { L2EntryLayout } from "../tables/l2-entry.ts";
+import { clusterKindNumber, type ClusterKind } from "./cluster-kind.ts";
+import type { Findings } from "./findings.ts";
+import { RecordedRefcounts } from "./recorded-refcounts.ts";
+import { ReferenceCounts } from "./reference-counts.ts";
+
+/** References past the end of the file that are remembered one by one. */
+const mostBeyond = 65536;
+
+/** Something whose COPIED flag can only be judged once refcounts of places past the end are read. */
+export interface BeyondEntry {
+  readonly cluster: number;
+  /** Judges it. */
+  readonly judge: (refcount: number) => void;
+}
+
+/** What the parts of a check share. */
+export class CheckState {
+  readonly storage: Storage;
+  readonly header: Qcow2Header;
+  readonly layout: L2EntryLayout;
+  readonly clusterSize: number;
+  /** Length of the file when the check began, bytes. */
+  readonly fileSize: number;
+  /** Clusters of the file, a partial one at its end included. */
+  readonly fileClusters: number;
+  readonly findings: Findings;
+  readonly references: ReferenceCounts;
+  readonly recorded: RecordedRefcounts;
+  /** What each cluster is used for, as numbers of kinds; `undefined`: nobody wants to know. */
+  readonly kinds: Uint8Array | undefined;
+  /** Clusters whose refcounts are compared: those of the file, and one more when compressed data reaches into it. */
+  comparedClusters: number;
+  /** References to clusters past the end of the file. */
+  readonly beyond = new Map<number, number>();
+  readonly beyondEntries: BeyondEntry[] = [];
+  /** Whether everything that may refer to clusters was understood. */
+  complete = true;
+  totalClusters = 0;
+  allocatedClusters = 0;
+  fragmentedClusters = 0;
+  compressedClusters = 0;
+
+  constructor(
+    storage: Storage,
+    header: Qcow2Header,
+    layout: L2EntryLayout,
+    findings: Findings,
+    wants: { readonly kinds: boolean },
+  ) {
+    this.storage = storage;
+    this.header = header;
+    this.layout = layout;
+    this.clusterSize = layout.clusterSize;
+    this.fileSize = storage.size;
+    this.fileClusters = Math.ceil(this.fileSize / this.clusterSize);
+    this.comparedClusters = this.fileClusters;
+    this.findings = findings;
+    this.references = new ReferenceCounts(this.fileClusters + 1, greatestRefcount(header.refcountOrder));
+    this.recorded = new RecordedRefcounts(storage, header);
+    this.kinds = wants.kinds ? new Uint8Array(this.fileClusters + 1) : undefined;
+  }
+
+  /**
+   * Counts a reference to every cluster that a range touches. The end of the file may lie inside of the last one; what reaches further is a
+   * corruption, and remembered apart.
+   * @param guestOffset - −1: it isn't about guest data
+   */
+  refer(offset: number, length: number, kind: ClusterKind, guestOffset: number, entryOffset: number): void {
+    if (length === 0) {
+      return;
+    }
+    const first = Math.floor(offset / this.clusterSize);
+    const last = Math.floor((offset + length - 1) / this.clusterSize);
+    if (offset + length - this.fileSize >= this.clusterSize) {
+      this.#referBeyond(offset, length, kind, guestOffset, entryOffset);
+      this.#rememberBeyond(first, last);
+      return;
+    }
+    for (let cluster = first; cluster <= last; cluster++) {
+      this.#count(cluster, kind, guestOffset);
+    }
+    this.comparedClusters = Math.max(this.comparedClusters, last + 1);
+  }
+
+  /** Whether the recorded refcount of a cluster of the file is 1. */
+  isOne(cluster: number): boolean {
+    return (((this.recorded.ones[Math.floor(cluster / 8)] ?? 0) >>> (cluster % 8)) & 1) === 1;
+  }
+
+  #count(cluster: number, kind: ClusterKind, guestOffset: number): void {
+    if (!this.references.increment(cluster)) {
+      this.findings.add("corruption", () => ({
+        kind: "refcount-overflow",
+        message: `cluster at host offset ${hex(cluster * this.clusterSize)} has more references than refcounts of ${String(2 ** this.header.refcountOrder)} bits can count`,
+        repair: "none",
+        hostOffset: cluster * this.clusterSize,
+        ...(guestOffset < 0 ? {} : { guestOffset }),
+      }));
+    }
+    if (this.kinds?.[cluster] === 0) {
+      this.kinds[cluster] = clusterKindNumber(kind);
+    }
+  }
+
+  #referBeyond(offset: number, length: number, kind: ClusterKind, guestOffset: number, entryOffset: number): void {
+    this.findings.add("corruption", () => ({
+      kind: "beyond-end",
+      message: `${kind} of ${String(length)} bytes at host offset ${hex(offset)}: the file ends at ${hex(this.fileSize)}`,
+      repair: "extend-file",
+      hostOffset: offset,
+      ...(guestOffset < 0 ? {} : { guestOffset }),
+      ...(entryOffset < 0 ? {} : { entryOffset }),
+    }));
+  }
+
+  #rememberBeyond(first: number, last: number): void {
+    for (let cluster = first; cluster <= last && this.beyond.size < mostBeyond; cluster++) {
+      if (cluster < this.fileClusters) {
+        this.references.increment(cluster);
+      } else {
+        this.beyond.set(cluster, (this.beyond.get(cluster) ?? 0) + 1);
+      }
+    }
+  }
+}

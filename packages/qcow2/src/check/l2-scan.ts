@@ -1,0 +1,291 @@
+import { hex } from "@img/format-core";
+import { compressedFlag, copiedFlag, entryText, zeroFlag } from "../tables/l2-entry.ts";
+import type { CheckState } from "./check-state.ts";
+import { clusterKindNumber, type ClusterKind } from "./cluster-kind.ts";
+import type { Finding } from "./finding.ts";
+
+const offsetHigh = 0x00ff_ffff;
+const offsetLow = 0xffff_fe00;
+const reservedHigh = 0x3f00_0000;
+const reservedLow = 0x0000_01fe;
+
+/** Entries past the end of the file whose COPIED flags are judged. */
+const mostBeyondEntries = 65536;
+
+/** Which L2 table is looked at. */
+export interface L2TablePlace {
+  /** Where it begins in the bytes that were read. */
+  readonly start: number;
+  readonly hostOffset: number;
+  /** Of its first entry. */
+  readonly guestOffset: number;
+}
+
+/**
+ * Looks through L2 tables: checks every entry and counts what it refers to. Pure; no object is made for an entry that is as it should be.
+ */
+export class L2Scan {
+  readonly #state: CheckState;
+  /** The tables are the active ones: COPIED flags mean something, and the statistics are about them. */
+  readonly #active: boolean;
+  /** Id of the snapshot whose tables they are. */
+  readonly #snapshot: string | undefined;
+  readonly #kind: ClusterKind;
+  /** Bits that an entry of the usual kind doesn't have. */
+  readonly #unusualHigh: number;
+  readonly #unusualLow: number;
+  /** End of the cluster before, if it was allocated and in the same table; host offset. */
+  #next = 0;
+
+  constructor(state: CheckState, snapshot: string | undefined) {
+    const { layout } = state;
+    this.#state = state;
+    this.#active = snapshot === undefined;
+    this.#snapshot = snapshot;
+    this.#kind = snapshot === undefined ? "data" : "snapshot";
+    this.#unusualHigh = compressedFlag | reservedHigh;
+    this.#unusualLow = layout.clusterSize - 1 - (layout.hasZeroFlag ? zeroFlag : 0);
+  }
+
+  /** Looks through one table in `bytes`. */
+  scan(bytes: DataView, place: L2TablePlace): void {
+    this.#next = 0;
+    if (this.#state.layout.externalDataFile) {
+      this.#scanExternal(bytes, place);
+    } else {
+      this.#scanInternal(bytes, place);
+    }
+  }
+
+  #scanInternal(bytes: DataView, place: L2TablePlace): void {
+    const { clusterBits, clusterSize, entryLength, extended, hasZeroFlag } = this.#state.layout;
+    const { fileClusters, recorded, kinds, references } = this.#state;
+    const kind = clusterKindNumber(this.#kind);
+    const active = this.#active;
+    const unusualHigh = this.#unusualHigh;
+    const unusualLow = this.#unusualLow;
+    const highUnit = 2 ** (32 - clusterBits);
+    const { ones } = recorded;
+    let { counters, limit } = references;
+    let next = 0;
+    let allocated = 0;
+    let fragmented = 0;
+    for (let within = 0; within < clusterSize; within += entryLength) {
+      const at = place.start + within;
+      const high = bytes.getInt32(at);
+      const low = bytes.getInt32(at + 4);
+      const zeroes = extended ? bytes.getInt32(at + 8) : 0;
+      const present = extended ? bytes.getInt32(at + 12) : 0;
+      if ((high | low | present) === 0) {
+        continue;
+      }
+      if ((high & unusualHigh) === 0 && (low & unusualLow) === 0 && (zeroes & present) === 0) {
+        const cluster = (high & offsetHigh) * highUnit + (low >>> clusterBits);
+        if (cluster === 0 && hasZeroFlag && (low & zeroFlag) !== 0) {
+          continue;
+        }
+        const count = counters[cluster] ?? limit;
+        const one = ((ones[cluster >>> 3] ?? 0) >>> (cluster & 7)) & 1;
+        // the sign is the COPIED flag
+        if (cluster !== 0 && cluster < fileClusters && count < limit && (!active || one === high >>> 31)) {
+          counters[cluster] = count + 1;
+          if (kinds?.[cluster] === 0) {
+            kinds[cluster] = kind;
+          }
+          allocated++;
+          if (next !== 0 && next !== cluster) {
+            fragmented++;
+          }
+          next = cluster + 1;
+          continue;
+        }
+      }
+      this.#next = next * clusterSize;
+      this.#entry(bytes, place, within);
+      next = this.#next / clusterSize;
+      ({ counters, limit } = references);
+    }
+    this.#addStatistics(allocated, fragmented);
+  }
+
+  #scanExternal(bytes: DataView, place: L2TablePlace): void {
+    const { clusterSize, entryLength, extended } = this.#state.layout;
+    let next = 0;
+    let allocated = 0;
+    let fragmented = 0;
+    for (let within = 0; within < clusterSize; within += entryLength) {
+      const at = place.start + within;
+      const high = bytes.getInt32(at);
+      const low = bytes.getInt32(at + 4);
+      const zeroes = extended ? bytes.getInt32(at + 8) : 0;
+      const present = extended ? bytes.getInt32(at + 12) : 0;
+      if ((high | low | present) === 0) {
+        continue;
+      }
+      const offset = (high & offsetHigh) * 0x1_0000_0000 + ((low & offsetLow) >>> 0);
+      const expected = place.guestOffset + (within / entryLength) * clusterSize;
+      const usual = (high & this.#unusualHigh) === 0 && (low & (this.#unusualLow | zeroFlag)) === 0;
+      if (usual && high < 0 && offset === expected && (zeroes & present) === 0) {
+        allocated++;
+        if (next !== 0 && next !== offset) {
+          fragmented++;
+        }
+        next = offset + clusterSize;
+        continue;
+      }
+      this.#next = next;
+      this.#entry(bytes, place, within);
+      next = this.#next;
+    }
+    this.#addStatistics(allocated, fragmented);
+  }
+
+  #addStatistics(allocated: number, fragmented: number): void {
+    if (this.#active) {
+      this.#state.allocatedClusters += allocated;
+      this.#state.fragmentedClusters += fragmented;
+    }
+  }
+
+  /** Looks at any one entry. */
+  #entry(bytes: DataView, place: L2TablePlace, within: number): void {
+    const { clusterSize, entryLength, extended } = this.#state.layout;
+    const at = place.start + within;
+    const entry: Entry = {
+      high: bytes.getUint32(at),
+      low: bytes.getUint32(at + 4),
+      zeroes: extended ? bytes.getUint32(at + 8) : 0,
+      allocated: extended ? bytes.getUint32(at + 12) : 0,
+      guestOffset: place.guestOffset + (within / entryLength) * clusterSize,
+      entryOffset: place.hostOffset + within,
+    };
+    if ((entry.high & compressedFlag) !== 0) {
+      this.#compressed(entry);
+    } else {
+      this.#uncompressed(entry);
+    }
+  }
+
+  #compressed(entry: Entry): void {
+    const { high, low, guestOffset, entryOffset } = entry;
+    const { layout } = this.#state;
+    if ((high & copiedFlag) !== 0) {
+      this.#corrupt(entry, "compressed-copied", "a compressed cluster has the COPIED flag", "clear-copied");
+    }
+    if (layout.externalDataFile) {
+      this.#corrupt(entry, "compressed-external", "a compressed cluster in an image with an external data file");
+      return;
+    }
+    if (entry.zeroes !== 0 || entry.allocated !== 0) {
+      this.#corrupt(entry, "compressed-subclusters", "a compressed cluster has subclusters");
+    } else if (this.#active) {
+      this.#state.allocatedClusters++;
+      this.#state.compressedClusters++;
+      this.#state.fragmentedClusters++;
+    }
+    const offsetBits = 62 - (layout.clusterBits - 8) - 32;
+    const offset = (high & (2 ** offsetBits - 1)) * 0x1_0000_0000 + low;
+    const sectors = ((high & 0x3fff_ffff) >>> offsetBits) + 1;
+    const kind = this.#active ? "compressed" : "snapshot";
+    this.#state.refer(offset, sectors * 512 - (offset % 512), kind, guestOffset, entryOffset);
+  }
+
+  #uncompressed(entry: Entry): void {
+    const { high, low } = entry;
+    const { extended, hasZeroFlag, externalDataFile } = this.#state.layout;
+    if ((high & reservedHigh) !== 0 || (low & reservedLow) !== 0) {
+      this.#corrupt(entry, "reserved-bits", "reserved bits are set");
+    }
+    const offset = (high & offsetHigh) * 0x1_0000_0000 + ((low & offsetLow) >>> 0);
+    const copied = (high & copiedFlag) !== 0;
+    const isZero = (low & zeroFlag) !== 0;
+    if (isZero && !hasZeroFlag) {
+      this.#corrupt(entry, "zero-flag", `bit 0 is set, which ${extended ? "extended L2 entries don't" : "version 2 doesn't"} have`);
+    }
+    if (offset === 0 && (!(externalDataFile && copied) || (isZero && !extended))) {
+      if (entry.allocated !== 0) {
+        this.#corrupt(entry, "subclusters", "subclusters are marked as allocated, but the cluster isn't");
+      }
+      return;
+    }
+    this.#allocated(entry, offset, copied, extended ? entry.allocated === 0 : isZero);
+  }
+
+  #allocated(entry: Entry, offset: number, copied: boolean, isZero: boolean): void {
+    const { layout } = this.#state;
+    const aligned = offset % layout.clusterSize === 0;
+    const conflict = (entry.zeroes & entry.allocated) !== 0;
+    if (conflict) {
+      this.#corrupt(entry, "subclusters", "subclusters are marked as zero and as allocated");
+    }
+    if (!aligned && !conflict) {
+      const repair = isZero ? "make-zero" : "none";
+      this.#corrupt(entry, "unaligned", `host offset ${hex(offset)} is not cluster-aligned`, repair);
+    }
+    if (layout.externalDataFile) {
+      if (offset !== entry.guestOffset) {
+        this.#corrupt(entry, "external-offset", `offset ${hex(offset)} in the data file isn't the guest offset`);
+      }
+    } else {
+      this.#state.refer(offset, layout.clusterSize, this.#kind, entry.guestOffset, entry.entryOffset);
+    }
+    if (!this.#active) {
+      return;
+    }
+    if (!conflict) {
+      this.#state.allocatedClusters++;
+      if (this.#next !== 0 && offset !== this.#next) {
+        this.#state.fragmentedClusters++;
+      }
+      this.#next = offset + layout.clusterSize;
+    }
+    this.#checkCopied(entry, offset, copied);
+  }
+
+  #checkCopied(entry: Entry, offset: number, copied: boolean): void {
+    const { layout, fileClusters, recorded, beyondEntries } = this.#state;
+    const cluster = Math.floor(offset / layout.clusterSize);
+    if (layout.externalDataFile) {
+      this.#judgeCopied(entry, copied, 1);
+    } else if (cluster >= fileClusters) {
+      if (beyondEntries.length < mostBeyondEntries) {
+        beyondEntries.push({ cluster, judge: (refcount) => { this.#judgeCopied(entry, copied, refcount); } });
+      }
+    } else if (this.#state.isOne(cluster) !== copied && recorded.isKnown(cluster)) {
+      this.#judgeCopied(entry, copied, copied ? undefined : 1);
+    }
+  }
+
+  #judgeCopied(entry: Entry, copied: boolean, refcount: number | undefined): void {
+    if ((refcount === 1) !== copied) {
+      const text = copied ? "the COPIED flag is set, but the refcount isn't 1" : "the refcount is 1, but the COPIED flag isn't set";
+      this.#corrupt(entry, "copied-flag", text, copied ? "clear-copied" : "set-copied");
+    }
+  }
+
+  #corrupt(entry: Entry, kind: Finding["kind"], text: string, repair: Finding["repair"] = "none"): void {
+    const { high, low, guestOffset, entryOffset } = entry;
+    const offset = (high & offsetHigh) * 0x1_0000_0000 + ((low & offsetLow) >>> 0);
+    this.#state.findings.add("corruption", () => ({
+      kind,
+      message: `L2 entry ${entryText(high, low)} of guest offset ${hex(guestOffset)}: ${text}`,
+      repair,
+      guestOffset,
+      entryOffset,
+      entry: entryText(high, low),
+      ...((high & compressedFlag) !== 0 ? {} : { hostOffset: offset }),
+      ...(this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }),
+    }));
+  }
+}
+
+interface Entry {
+  readonly high: number;
+  readonly low: number;
+  /** With extended L2 entries: which subclusters read as zero, and which are allocated. */
+  readonly zeroes: number;
+  readonly allocated: number;
+  readonly guestOffset: number;
+  /** Where it lies in the image. */
+  readonly entryOffset: number;
+}
