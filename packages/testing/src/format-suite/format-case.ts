@@ -7,8 +7,11 @@ export interface FormatCase {
   readonly name: string;
   /** Which formats it is for. Default: all. */
   readonly when?: (manifest: FormatManifest, canCreate: boolean) => boolean;
-  /** Run it on plain storages only: it decorates them itself, or has nothing to gain. Default `false`. */
-  readonly plain?: boolean;
+  /**
+   * Which variants it runs in: `"all"` · `"plain"` storages in both worlds, because it decorates them itself or decorations change nothing ·
+   * `"async"` plain storages in the asynchronous world, because the world changes nothing either. Default `"all"`.
+   */
+  readonly variants?: "all" | "plain" | "async";
   /** How the image is opened before: for writing where the format can (`"writable"`), to be read, or by the case. Default `"writable"`. */
   readonly opens?: "writable" | "read-only" | "itself";
   run(subject: FormatSubject): Io<void>;

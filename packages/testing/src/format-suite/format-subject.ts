@@ -27,6 +27,8 @@ export interface SubjectOpenOptions {
   readonly writable?: boolean;
   /** What the storages hold. Default: what they hold already, or the image that the case began with. */
   readonly files?: readonly Uint8Array[];
+  /** Storages to use instead of new ones that hold {@link files}. */
+  readonly memories?: readonly MemoryStorage[];
   /** Stands right around each storage, under the variant's decorations. */
   readonly layer?: (storage: MemoryStorage) => Storage;
 }
@@ -77,8 +79,10 @@ export class FormatSubject {
 
   /** Makes new storages without opening anything. */
   provide(options: SubjectOpenOptions = {}): void {
-    const files = options.files ?? (this.memories.length > 0 ? this.contents() : this.files);
-    this.memories = files.map((bytes, index) => new MemoryStorage(bytes, { label: `memory ${String(index)}` }));
+    const files = (): readonly Uint8Array[] =>
+      options.files ?? (this.memories.length > 0 ? this.contents() : this.files);
+    this.memories =
+      options.memories ?? files().map((bytes, index) => new MemoryStorage(bytes, { label: `memory ${String(index)}` }));
     const { layer = (storage: MemoryStorage): Storage => storage } = options;
     this.storages = this.memories.map((memory) => this.variant.decorate(layer(memory), this.random));
   }

@@ -39,8 +39,10 @@ export function formatSuite(factory: FormatFactory, manifest: FormatManifest = {
 }
 
 function variantsOf(each: FormatCase, manifest: FormatManifest): FormatVariant[] {
+  const { variants = "all" } = each;
   return formatVariants.filter(
-    (variant) => (variant.plain || each.plain !== true) && (variant.world === "async" || manifest.sync !== false),
+    ({ plain, world }) =>
+      (plain || variants === "all") && (world === "async" || (variants !== "async" && manifest.sync !== false)),
   );
 }
 

@@ -93,7 +93,9 @@ export class Recording {
         applyOperation(at(prefix, entry.storage), entry.operation);
       }
       yield { storages: prefix, marks, description: `power cut at moment ${String(moment)}, everything written` };
-      for (let count = 0; count < (pending.length === 0 ? 0 : (options.subsets ?? 2)); count++) {
+      // torn states differ from those of the moment before only when there is something new to tear
+      const subsets = begun.has(moment - 1) ? (options.subsets ?? 2) : 0;
+      for (let count = 0; count < subsets; count++) {
         const torn = durable.map(cloneMemory);
         for (const entry of pending) {
           applyTorn(at(torn, entry.storage), entry.operation, random);

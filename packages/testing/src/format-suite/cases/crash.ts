@@ -45,7 +45,7 @@ const programs: Readonly<Record<string, readonly Step[]>> = {
 export const crashCases: readonly FormatCase[] = Object.entries(programs).map(([name, steps]): FormatCase => ({
   name: `loses nothing that was synced when the power is cut while ${name}`,
   when: (manifest) => ifWritable(manifest) && manifest.crashSafe !== false,
-  plain: true,
+  variants: "async",
   opens: "itself",
   *run(subject: FormatSubject): Io<void> {
     for (const syncEvery of [1, 2]) {
@@ -89,7 +89,7 @@ function* checkState(subject: FormatSubject, state: CrashState, models: readonly
   const { begun, synced } = (state.marks.at(-1) ?? { begun: 0, synced: 0 }) as Progress;
   const possible = models.slice(synced, begun + 1).map((model) => model.read());
   try {
-    yield* subject.open({ files: state.storages.map((storage) => storage.toUint8Array()), writable: false });
+    yield* subject.open({ memories: state.storages, writable: false });
     const [first] = possible;
     assert.ok(first !== undefined);
     assert.equal(subject.access.size, first.length);

@@ -51,7 +51,7 @@ const changes: readonly Change[] = [
 export const faultCases: readonly FormatCase[] = [
   {
     name: "says so when a storage fails while it is opened, and can be opened afterwards",
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       yield* forEachFault(subject, function* (plan, rule) {
@@ -69,7 +69,7 @@ export const faultCases: readonly FormatCase[] = [
   },
   {
     name: "says so when a storage fails while it is read, and reads on afterwards",
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       yield* forEachFault(subject, function* (plan, rule) {
@@ -86,7 +86,7 @@ export const faultCases: readonly FormatCase[] = [
     [undefined, 1].map((torn): FormatCase => ({
       name: `has the old or the new bytes when a storage fails while ${change.name}${torn === undefined ? "" : ", tearing a write"}`,
       when: (manifest) => ifWritable(manifest) && (change.when?.(manifest) ?? true),
-      plain: true,
+      variants: "plain",
       opens: "itself",
       *run(subject: FormatSubject): Io<void> {
         const before = subject.model.clone();
@@ -102,7 +102,7 @@ export const faultCases: readonly FormatCase[] = [
   {
     name: "says so when the medium is full, keeps what it has, and goes on when there is space again",
     when: ifWritable,
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       for (const spaceLeft of [0, 512, subject.blockSize, 2 * subject.blockSize + 512]) {

@@ -8,7 +8,7 @@ import type { FormatSubject } from "../format-subject.ts";
 export const hostileCases: readonly FormatCase[] = [
   {
     name: "reads or refuses an image that is cut off anywhere, with nothing but an ImgError",
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       for (const [index, whole] of subject.files.entries()) {
@@ -21,7 +21,7 @@ export const hostileCases: readonly FormatCase[] = [
   },
   {
     name: "reads or refuses an image with changed bytes, with nothing but an ImgError",
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       const { random, files } = subject;

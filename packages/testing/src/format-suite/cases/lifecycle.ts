@@ -75,7 +75,7 @@ export const lifecycleCases: readonly FormatCase[] = [
   {
     name: "closes its storages although its last writes fail, and says so",
     when: ifWritable,
-    plain: true,
+    variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
       const plan = new FaultPlan();
@@ -93,10 +93,9 @@ export const lifecycleCases: readonly FormatCase[] = [
   },
   {
     name: "waits with closing until a lease is given back",
+    variants: "async",
     *run(subject: FormatSubject): Io<void> {
-      if (subject.variant.world === "async") {
-        yield* perform({ label: "a lease", async: () => checkLease(subject) });
-      }
+      yield* perform({ label: "a lease", async: () => checkLease(subject) });
     },
   },
   {
