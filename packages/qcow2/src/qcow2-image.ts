@@ -36,6 +36,7 @@ import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
 import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
+import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
 import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
 import { writeCompressed } from "./write/write-compressed.ts";
 
@@ -230,6 +231,16 @@ export class Qcow2Image implements FormatDriver {
     yield* this.#resizeMutex.run(() => this.#resize((context) => growDisk(context, size, preallocation)));
   }
 
+  /**
+   * Allocates a guest range, as {@link resizeGrow} does for what a disk gains; what it reads as stays. For new images: clusters that hold something
+   * already keep it.
+   */
+  *preallocate(offset: number, length: number, mode: PreallocationMode): Io<void> {
+    const writer = this.#writing();
+    yield* writer.ready();
+    yield* preallocate(writer.context, offset, length, mode);
+  }
+
   *resizeShrink(size: number): Io<void> {
     yield* this.#resizeMutex.run(() => this.#resize((context) => shrinkDisk(context, size)));
   }
@@ -385,7 +396,6 @@ export class Qcow2Image implements FormatDriver {
   }
 }
 
- 
 function* doNothing(): Io<void> {
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { defineFormat, type Format } from "@img/format-core";
+import { createAndOpen } from "./create/create-and-open.ts";
 import type { Qcow2CreateOptions } from "./create/create-options.ts";
 import { magic } from "./header/layout.ts";
 import { openImage } from "./open/open-image.ts";
@@ -26,4 +27,5 @@ export const qcow2: Format<Qcow2Image, Qcow2OpenOptions> = defineFormat<
     return view.getUint32(0) === magic && view.getUint32(4) >= 2 ? 100 : 0;
   },
   open: openImage,
+  create: createAndOpen,
 });

@@ -132,7 +132,7 @@ export function rangesToFill(
   return ranges;
 }
 
-/** The entry after `[from, to)` became data in the cluster at `host`. */
+/** The entry after `[from, to)` (which may be empty) became data in the cluster at `host`. */
 export function stateAfterWrite(
   state: ClusterState,
   host: number,
@@ -141,7 +141,7 @@ export function stateAfterWrite(
   layout: L2EntryLayout,
 ): ClusterState {
   const size = layout.clusterSize / granuleCount(layout);
-  const touched = granuleMask(Math.floor(from / size), Math.ceil(to / size) - 1);
+  const touched = from === to ? 0 : granuleMask(Math.floor(from / size), Math.ceil(to / size) - 1);
   const data = state.compressed === undefined ? (state.data | touched) >>> 0 : allGranules(layout);
   return { host, compressed: undefined, copied: true, data, zero: (state.zero & ~data) >>> 0 };
 }

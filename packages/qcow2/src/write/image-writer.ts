@@ -194,7 +194,7 @@ export class ImageWriter {
     yield* this.ready();
     const place = this.peekWrite(offset, length);
     return place === undefined
-      ? yield* prepareWrite(this.context, offset, length, overwrite)
+      ? yield* prepareWrite(this.context, offset, length, overwrite ? "overwrite" : "keep")
       : { ...place, length, commit: nothing, abort: nothing };
   }
 

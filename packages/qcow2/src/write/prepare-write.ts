@@ -4,6 +4,12 @@ import { fillOld, isFresh } from "./fill-old.ts";
 import type { Reservation } from "./reservation.ts";
 import { entryIndex, freeState, l1Index, pinSlice, type PinnedSlice, type WriteContext } from "./write-context.ts";
 
+/**
+ * What the caller makes of a prepared range: `overwrite` it writes every byte · `keep` it may write some, the others stay what they are ·
+ * `claim` it writes nothing; the clusters are only taken, and what they read as stays.
+ */
+export type WritePurpose = "overwrite" | "keep" | "claim";
+
 /** Most bytes that are prepared at once. */
 const greatestRun = 16 * 1024 * 1024;
 
@@ -21,6 +27,7 @@ interface Run {
   readonly moves: boolean;
   /** Set when the new host clusters are counted (they aren't in a data file). */
   readonly reservation: Reservation | undefined;
+  readonly purpose: WritePurpose;
 }
 
 /**
@@ -31,7 +38,7 @@ export function* prepareWrite(
   context: WriteContext,
   offset: number,
   length: number,
-  overwrite: boolean,
+  purpose: WritePurpose,
 ): Io<PreparedWrite> {
   const { clusterSize } = context.layout;
   const start = offset - (offset % clusterSize);
@@ -42,7 +49,7 @@ export function* prepareWrite(
     const l2Offset = yield* context.l2Tables.ensure(l1Index(context, offset));
     const slice = yield* pinSlice(context, l2Offset, offset);
     try {
-      return yield* prepareRun(context, slice, offset, Math.min(end, slice.guestEnd), overwrite, unlock);
+      return yield* prepareRun(context, slice, offset, Math.min(end, slice.guestEnd), purpose, unlock);
     } catch (error) {
       context.caches.l2.unpin(slice.offset);
       throw error;
@@ -58,17 +65,17 @@ function* prepareRun(
   slice: PinnedSlice,
   offset: number,
   end: number,
-  overwrite: boolean,
+  purpose: WritePurpose,
   unlock: RangeRelease,
 ): Io<PreparedWrite> {
-  const run = yield* findRun(context, slice, offset, end);
+  const run = yield* findRun(context, slice, offset, end, purpose);
   try {
     const { clusterSize } = context.layout;
     unlock.narrow(offset - (offset % clusterSize), run.states.length * clusterSize);
     yield* context.checkOverlap(run.host, run.states.length * clusterSize);
     const fresh = run.moves && isFresh(context, run.host);
     yield* forEachCluster(context, run, (state, guest, host, from, to) =>
-      fillCluster(context, state, guest, host, from, to, run.moves, overwrite, fresh),
+      fillCluster(context, run, state, guest, host, from, to, fresh),
     );
   } catch (error) {
     run.reservation?.release();
@@ -94,7 +101,13 @@ function* prepareRun(
 }
 
 /** The longest run at `offset` whose clusters all stay, or all move; reserves clusters for those that move. */
-function* findRun(context: WriteContext, slice: PinnedSlice, offset: number, end: number): Io<Run> {
+function* findRun(
+  context: WriteContext,
+  slice: PinnedSlice,
+  offset: number,
+  end: number,
+  purpose: WritePurpose,
+): Io<Run> {
   const { layout, allocator } = context;
   const { clusterSize } = layout;
   const start = offset - (offset % clusterSize);
@@ -120,10 +133,11 @@ function* findRun(context: WriteContext, slice: PinnedSlice, offset: number, end
       host: first.host,
       moves: false,
       reservation: undefined,
+      purpose,
     };
   }
   if (layout.externalDataFile) {
-    return { offset, end: endOf(states.length), states, host: start, moves: true, reservation: undefined };
+    return { offset, end: endOf(states.length), states, host: start, moves: true, reservation: undefined, purpose };
   }
   const reservation = yield* allocator.reserve(states.length);
   return {
@@ -133,6 +147,7 @@ function* findRun(context: WriteContext, slice: PinnedSlice, offset: number, end
     host: reservation.first * clusterSize,
     moves: true,
     reservation,
+    purpose,
   };
 }
 
@@ -166,16 +181,17 @@ function* forEachCluster(
 
 function* fillCluster(
   context: WriteContext,
+  run: Run,
   state: ClusterState,
   guest: number,
   host: number,
   from: number,
   to: number,
-  moves: boolean,
-  overwrite: boolean,
   fresh: boolean,
 ): Io<void> {
-  for (const range of rangesToFill(state, from, to, moves, overwrite, context.layout)) {
+  // nothing of what is only claimed becomes data
+  const becomesData = run.purpose === "claim" ? from : to;
+  for (const range of rangesToFill(state, from, becomesData, run.moves, run.purpose === "overwrite", context.layout)) {
     yield* fillOld(context, guest + range.start, range.end - range.start, host + range.start, fresh);
   }
 }
@@ -195,12 +211,8 @@ function link(context: WriteContext, slice: PinnedSlice, run: Run): void {
     }
     changed = true;
     const host = run.host + index * clusterSize;
-    encodeState(
-      slice.table.view,
-      entryIndex(context, slice, guest),
-      stateAfterWrite(state, host, from, to, layout),
-      layout,
-    );
+    const after = stateAfterWrite(state, host, from, run.purpose === "claim" ? from : to, layout);
+    encodeState(slice.table.view, entryIndex(context, slice, guest), after, layout);
     if (run.moves) {
       freeState(context, state, false);
     }
