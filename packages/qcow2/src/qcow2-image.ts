@@ -31,6 +31,7 @@ import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import type { Qcow2Info } from "./qcow2-info.ts";
 import { ImageTables, type ImageTablesParts } from "./image-tables.ts";
 import { checkSameImage } from "./open/check-same-image.ts";
+import { findSnapshot } from "./snapshots/find-snapshot.ts";
 import { loadInfo } from "./open/load-info.ts";
 import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
@@ -341,10 +342,14 @@ export class Qcow2Image implements FormatDriver {
       yield* invalidateStorage(storage);
     }
     const loaded = yield* loadHeader(this.#parts.storage);
-    checkSameImage(this.#header, loaded.header);
-    this.#info = yield* loadInfo(this.#parts.storage, loaded);
-    this.#header = loaded.header;
-    this.#tables = new ImageTables({ ...this.#parts, header: loaded.header });
+    const { header } = loaded;
+    const info = yield* loadInfo(this.#parts.storage, loaded);
+    checkSameImage(this, { header, info });
+    const shown = this.#parts.snapshot;
+    const snapshot = shown === undefined ? undefined : findSnapshot(info.snapshots, { id: shown.id, name: shown.name });
+    this.#header = header;
+    this.#info = info;
+    this.#tables = new ImageTables({ ...this.#parts, header, snapshot });
     this.#sparse = undefined;
   }
 
