@@ -1,5 +1,12 @@
 export type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 export type { ClusterCodec, Codecs, CompressOptions } from "./codecs/codec.ts";
+export { checkImage } from "./check/check-image.ts";
+export type { CheckOptions } from "./check/check-options.ts";
+export { checkQcow2 } from "./check/check-qcow2.ts";
+export type { CheckResult } from "./check/check-result.ts";
+export { clusterKinds, type ClusterKind } from "./check/cluster-kind.ts";
+export { clusterUsage, ClusterUsage, loadClusterUsage, type ClusterRange } from "./check/cluster-usage.ts";
+export type { Finding, FindingKind, Repair } from "./check/finding.ts";
 export { createImage } from "./create/create-image.ts";
 export type { Qcow2CreateOptions } from "./create/create-options.ts";
 export { parseLuksHeader, type LuksHeader, type LuksKeySlot } from "./crypto/load-luks-header.ts";

@@ -10,13 +10,6 @@ import { ReferenceCounts } from "./reference-counts.ts";
 /** References past the end of the file that are remembered one by one. */
 const mostBeyond = 65536;
 
-/** Something whose COPIED flag can only be judged once refcounts of places past the end are read. */
-export interface BeyondEntry {
-  readonly cluster: number;
-  /** Judges it. */
-  readonly judge: (refcount: number) => void;
-}
-
 /** What the parts of a check share. */
 export class CheckState {
   readonly storage: Storage;
@@ -35,8 +28,9 @@ export class CheckState {
   /** Clusters whose refcounts are compared: those of the file, and one more when compressed data reaches into it. */
   comparedClusters: number;
   /** References to clusters past the end of the file. */
-  readonly beyond = new Map<number, number>();
-  readonly beyondEntries: BeyondEntry[] = [];
+  readonly beyond: Map<number, number> = new Map<number, number>();
+  /** What waits for the refcount of a cluster past the end of the file. */
+  readonly waiting: { readonly cluster: number; readonly judge: (refcount: number) => void }[] = [];
   /** Whether everything that may refer to clusters was understood. */
   complete = true;
   totalClusters = 0;
@@ -89,6 +83,13 @@ export class CheckState {
   /** Whether the recorded refcount of a cluster of the file is 1. */
   isOne(cluster: number): boolean {
     return (((this.recorded.ones[Math.floor(cluster / 8)] ?? 0) >>> (cluster % 8)) & 1) === 1;
+  }
+
+  /** Has something judged once the refcount of a cluster past the end of the file is read. Of very many, some are forgotten. */
+  judgeLater(cluster: number, judge: (refcount: number) => void): void {
+    if (this.waiting.length < mostBeyond) {
+      this.waiting.push({ cluster, judge });
+    }
   }
 
   #count(cluster: number, kind: ClusterKind, guestOffset: number): void {

@@ -138,7 +138,8 @@ export class L1Walk {
     copied: boolean,
     corrupt: (kind: Finding["kind"], text: string, repair: Finding["repair"]) => void,
   ): void {
-    const { fileClusters, recorded, beyondEntries } = this.#state;
+    const state = this.#state;
+    const { fileClusters, recorded } = state;
     const judge = (isOne: boolean): void => {
       if (isOne !== copied) {
         const text = copied
@@ -148,14 +149,11 @@ export class L1Walk {
       }
     };
     if (cluster >= fileClusters) {
-      beyondEntries.push({
-        cluster,
-        judge: (refcount) => {
-          judge(refcount === 1);
-        },
+      state.judgeLater(cluster, (refcount) => {
+        judge(refcount === 1);
       });
     } else if (recorded.isKnown(cluster)) {
-      judge(this.#state.isOne(cluster));
+      judge(state.isOne(cluster));
     }
   }
 }

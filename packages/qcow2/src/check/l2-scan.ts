@@ -9,9 +9,6 @@ const offsetLow = 0xffff_fe00;
 const reservedHigh = 0x3f00_0000;
 const reservedLow = 0x0000_01fe;
 
-/** Entries past the end of the file whose COPIED flags are judged. */
-const mostBeyondEntries = 65536;
-
 /** Which L2 table is looked at. */
 export interface L2TablePlace {
   /** Where it begins in the bytes that were read. */
@@ -200,7 +197,11 @@ export class L2Scan {
     const copied = (high & copiedFlag) !== 0;
     const isZero = (low & zeroFlag) !== 0;
     if (isZero && !hasZeroFlag) {
-      this.#corrupt(entry, "zero-flag", `bit 0 is set, which ${extended ? "extended L2 entries don't" : "version 2 doesn't"} have`);
+      this.#corrupt(
+        entry,
+        "zero-flag",
+        `bit 0 is set, which ${extended ? "extended L2 entries don't" : "version 2 doesn't"} have`,
+      );
     }
     if (offset === 0 && (!(externalDataFile && copied) || (isZero && !extended))) {
       if (entry.allocated !== 0) {
@@ -243,14 +244,14 @@ export class L2Scan {
   }
 
   #checkCopied(entry: Entry, offset: number, copied: boolean): void {
-    const { layout, fileClusters, recorded, beyondEntries } = this.#state;
+    const { layout, fileClusters, recorded } = this.#state;
     const cluster = Math.floor(offset / layout.clusterSize);
     if (layout.externalDataFile) {
       this.#judgeCopied(entry, copied, 1);
     } else if (cluster >= fileClusters) {
-      if (beyondEntries.length < mostBeyondEntries) {
-        beyondEntries.push({ cluster, judge: (refcount) => { this.#judgeCopied(entry, copied, refcount); } });
-      }
+      this.#state.judgeLater(cluster, (refcount) => {
+        this.#judgeCopied(entry, copied, refcount);
+      });
     } else if (this.#state.isOne(cluster) !== copied && recorded.isKnown(cluster)) {
       this.#judgeCopied(entry, copied, copied ? undefined : 1);
     }
@@ -258,7 +259,9 @@ export class L2Scan {
 
   #judgeCopied(entry: Entry, copied: boolean, refcount: number | undefined): void {
     if ((refcount === 1) !== copied) {
-      const text = copied ? "the COPIED flag is set, but the refcount isn't 1" : "the refcount is 1, but the COPIED flag isn't set";
+      const text = copied
+        ? "the COPIED flag is set, but the refcount isn't 1"
+        : "the refcount is 1, but the COPIED flag isn't set";
       this.#corrupt(entry, "copied-flag", text, copied ? "clear-copied" : "set-copied");
     }
   }

@@ -54,7 +54,9 @@ export class ReferenceCounts {
 
   #widen(): void {
     const narrow = this.counters;
-    this.counters = allocate(() => (narrow instanceof Uint8Array ? Uint16Array.from(narrow) : Uint32Array.from(narrow)));
+    this.counters = allocate(() =>
+      narrow instanceof Uint8Array ? Uint16Array.from(narrow) : Uint32Array.from(narrow),
+    );
     this.limit = Math.min(this.#most, narrow instanceof Uint8Array ? 0xffff : 0xffff_ffff);
   }
 }

@@ -4,7 +4,7 @@ import { parseExtensions, type HeaderExtension } from "./extensions.ts";
 import { featureNumbers, incompatible } from "./features.ts";
 import type { Qcow2Header } from "./header.ts";
 import { decodeExtensions, type KnownExtensions } from "./known-extensions.ts";
-import { parseHeader } from "./parse-header.ts";
+import { parseHeader, type ParseHeaderOptions } from "./parse-header.ts";
 
 /** Everything in the first cluster. */
 export interface LoadedHeader {
@@ -23,16 +23,16 @@ const firstRead = 4096;
  * Reads the first cluster, as far as needed, and refuses what isn't understood.
  * @throws ImgError as {@link parseHeader}; `ERR_IMG_UNSUPPORTED` naming the unknown incompatible feature.
  */
-export function* loadHeader(storage: Storage): Io<LoadedHeader> {
+export function* loadHeader(storage: Storage, options: ParseHeaderOptions = {}): Io<LoadedHeader> {
   let bytes = yield* read(storage, firstRead);
-  let header = parseHeader(bytes);
+  let header = parseHeader(bytes, options);
   const clusterSize = 2 ** header.clusterBits;
   const end = header.backingFileOffset === 0 ? clusterSize : header.backingFileOffset;
   let extensions = parseExtensions(bytes, header.headerLength, end);
   const needed = Math.max(header.headerLength, header.backingFileOffset + header.backingFileSize);
   if (extensions === undefined || needed > bytes.length) {
     bytes = yield* read(storage, clusterSize);
-    header = parseHeader(bytes);
+    header = parseHeader(bytes, options);
     extensions = parseExtensions(bytes, header.headerLength, end) ?? [];
   }
   const known = decodeExtensions(extensions, clusterSize);

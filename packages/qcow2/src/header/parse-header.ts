@@ -13,13 +13,21 @@ import {
 
 const knownHeaderLength = 112;
 
+/** What {@link parseHeader} lets pass. */
+export interface ParseHeaderOptions {
+  /**
+   * The image is only going to be checked: it may lack its refcount table, and claim any number of snapshots. Default `false`.
+   */
+  readonly forCheck?: boolean;
+}
+
 /**
  * Parses and checks a header. Pure; everything that can be told from the header alone is checked here.
  * @param bytes - the image from its start, at least 512 bytes (missing ones count as zero)
  * @throws ImgError `ERR_IMG_UNKNOWN_FORMAT` when it isn't qcow2; `ERR_IMG_UNSUPPORTED` for an unknown version or encryption method;
  * `ERR_IMG_CORRUPT` for impossible values. Unknown incompatible feature bits are left to the caller, who knows their names.
  */
-export function parseHeader(bytes: Uint8Array): Qcow2Header {
+export function parseHeader(bytes: Uint8Array, options: ParseHeaderOptions = {}): Qcow2Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < version2HeaderLength || view.getUint32(at.magic) !== magic) {
     throw new ImgError("ERR_IMG_UNKNOWN_FORMAT", "not a qcow2 image: the magic bytes are missing");
@@ -61,6 +69,9 @@ export function parseHeader(bytes: Uint8Array): Qcow2Header {
         }
       : { version, ...common, ...parseVersion3(view, bytes, clusterBits) };
   checkTables(header);
+  if (options.forCheck !== true) {
+    checkUsable(header);
+  }
   return header;
 }
 
@@ -155,12 +166,6 @@ function checkTables(header: Qcow2Header): void {
       `refcount table has ${String(header.refcountTableClusters)} clusters: expected at most ${String(limits.refcountTableLength / clusterSize)}`,
     );
   }
-  if (header.refcountTableClusters === 0) {
-    throw corrupt("the image has no refcount table");
-  }
-  if (header.snapshotCount > limits.snapshotCount) {
-    throw corrupt(`${String(header.snapshotCount)} snapshots: expected at most ${String(limits.snapshotCount)}`);
-  }
   if (header.backingFileOffset !== 0) {
     const room = clusterSize - header.backingFileOffset;
     const longest = Math.min(limits.backingNameLength, room);
@@ -169,6 +174,16 @@ function checkTables(header: Qcow2Header): void {
         `backing file name of ${String(header.backingFileSize)} bytes at ${hex(header.backingFileOffset)}: expected at most ${String(limits.backingNameLength)} bytes inside of the first cluster`,
       );
     }
+  }
+}
+
+/** What a check can do without, but nothing else. */
+function checkUsable(header: Qcow2Header): void {
+  if (header.refcountTableClusters === 0) {
+    throw corrupt("the image has no refcount table");
+  }
+  if (header.snapshotCount > limits.snapshotCount) {
+    throw corrupt(`${String(header.snapshotCount)} snapshots: expected at most ${String(limits.snapshotCount)}`);
   }
 }
 

@@ -1,0 +1,72 @@
+import { hex, type Io } from "@img/format-core";
+import type { CheckState } from "./check-state.ts";
+import { clusterKindNumber } from "./cluster-kind.ts";
+
+/**
+ * Compares recorded refcounts with the references that were counted.
+ * @returns the last cluster of the file that is in use, or the first
+ */
+export function* compareRefcounts(state: CheckState): Io<number> {
+  const { recorded, kinds } = state;
+  const { counters } = state.references;
+  const leaked = clusterKindNumber("leaked");
+  let highest = 0;
+  yield* recorded.visit(state.comparedClusters, (first, refcounts, count, known) => {
+    if (!known) {
+      reportUnknown(state, first, count);
+      return;
+    }
+    for (let index = 0; index < count; index++) {
+      const refcount = refcounts[index] ?? 0;
+      const references = counters[first + index] ?? 0;
+      if (refcount !== 0 || references !== 0) {
+        highest = first + index;
+        if (refcount !== references) {
+          reportMismatch(state, first + index, refcount, references);
+          if (references === 0 && kinds !== undefined) {
+            kinds[first + index] = leaked;
+          }
+        }
+      }
+    }
+  });
+  for (const [cluster, references] of state.beyond) {
+    const refcount = yield* recorded.get(cluster);
+    if (refcount < references) {
+      reportMismatch(state, cluster, refcount, references);
+    }
+  }
+  for (const { cluster, judge } of state.waiting) {
+    if (recorded.isKnown(cluster)) {
+      judge(yield* recorded.get(cluster));
+    }
+  }
+  return highest;
+}
+
+function reportMismatch(state: CheckState, cluster: number, refcount: number, references: number): void {
+  const hostOffset = cluster * state.clusterSize;
+  const isLeak = refcount > references;
+  state.findings.add(isLeak ? "leak" : "corruption", () => ({
+    kind: isLeak ? "leak" : "refcount-too-small",
+    message: `cluster at host offset ${hex(hostOffset)}: refcount ${String(refcount)}, but ${String(references)} references`,
+    // without a refcount there may be no block to write it to
+    repair: refcount === 0 ? "rebuild-refcounts" : "set-refcount",
+    hostOffset,
+    refcount,
+    references,
+  }));
+}
+
+function reportUnknown(state: CheckState, first: number, count: number): void {
+  state.findings.add(
+    "error",
+    () => ({
+      kind: "refcount-unknown",
+      message: `the refcounts of ${String(count)} clusters from host offset ${hex(first * state.clusterSize)} on can't be read`,
+      repair: "rebuild-refcounts",
+      hostOffset: first * state.clusterSize,
+    }),
+    count,
+  );
+}
