@@ -1,0 +1,72 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { format } from "node:util";
+import type { Document } from "./document.ts";
+import type { FencedBlock } from "./fenced-block.ts";
+
+/** A program in a document: a block of TypeScript or JavaScript with imports. */
+export interface Example {
+  /** Where it stands, for people. */
+  readonly name: string;
+  readonly text: string;
+  /** A file with the program as it stands, for the type checker. */
+  readonly path: string;
+}
+
+/** What one `console.log` of an example printed, and what the document says that it prints. */
+export interface Printed {
+  /** Line in the example, from 1. */
+  readonly line: number;
+  /** What the comment behind the call promises. `undefined`: nothing. */
+  readonly promised: string | undefined;
+  /** What was printed; several times: with `, then ` in between. */
+  readonly actual: string;
+}
+
+/** Below this package, so that its dependencies are the examples' too. */
+const directory = fileURLToPath(new URL("../../.cache/documents/", import.meta.url));
+
+const call = /^(\s*)console\.log\((.*)\);(?:\s*\/\/ (.*))?$/;
+
+/** Writes the programs of all documents into files. */
+export function extractExamples(documents: readonly Document[]): Example[] {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  return documents.flatMap((document) =>
+    document.blocks.filter(isProgram).map(({ line, text }) => {
+      const name = `${document.path}:${String(line)}`;
+      const path = join(directory, `${name.replaceAll(/[^a-zA-Z0-9]+/g, "-")}.ts`);
+      writeFileSync(path, `${text}\n`);
+      return { name, text, path };
+    }),
+  );
+}
+
+function isProgram({ language, text }: FencedBlock): boolean {
+  return /^(?:ts|js)$/.test(language) && /^import /m.test(text);
+}
+
+/** Runs an example, and collects what it prints. */
+export async function runExample(example: Example): Promise<Printed[]> {
+  const lines = example.text.split("\n");
+  const outputs = new Map<number, string[]>();
+  const print = (line: number, ...values: readonly unknown[]): void => {
+    const list = outputs.get(line) ?? [];
+    list.push(format(...values));
+    outputs.set(line, list);
+  };
+  Reflect.set(globalThis, "printedByExample", print);
+  const path = example.path.replace(/\.ts$/, "-run.ts");
+  const traced = lines.map((text, index) => {
+    const found = call.exec(text);
+    return found === null ? text : `${found[1] ?? ""}printedByExample(${String(index + 1)}, ${found[2] ?? ""});`;
+  });
+  writeFileSync(path, `${traced.join("\n")}\n`);
+  await import(/* @vite-ignore */ pathToFileURL(path).href);
+  return lines.flatMap((text, index) => {
+    const found = call.exec(text);
+    const line = index + 1;
+    return found === null ? [] : [{ line, promised: found[3], actual: (outputs.get(line) ?? []).join(", then ") }];
+  });
+}

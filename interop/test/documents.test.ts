@@ -1,0 +1,66 @@
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { typeErrors } from "../src/documents/check-types.ts";
+import { commandExamples, runCommand } from "../src/documents/command-example.ts";
+import { loadDocuments, root } from "../src/documents/document.ts";
+import { extractExamples, runExample } from "../src/documents/example.ts";
+import { isExpected } from "../src/documents/expected-output.ts";
+import { brokenLinks, missingFiles } from "../src/documents/links.ts";
+
+const documents = loadDocuments();
+const examples = extractExamples(documents);
+const commands = commandExamples(documents);
+const before = process.cwd();
+let directory = "";
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "img-documents-"));
+  cpSync(join(root, "samples"), directory, { recursive: true });
+  // examples speak of files beside them
+  process.chdir(directory);
+});
+afterAll(() => {
+  process.chdir(before);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+describe("the documents", () => {
+  test("every package has one", () => {
+    const packages = documents.filter(({ path }) => path.startsWith("packages/"));
+    expect(packages.length).toBeGreaterThanOrEqual(7);
+    expect(existsSync(join(root, "README.md"))).toBe(true);
+  });
+
+  test.each(documents.map((document) => [document.path, document] as const))(
+    "%s: what it links to and the files that it names are there",
+    (_, document) => {
+      expect(brokenLinks(document, documents)).toEqual([]);
+      expect(missingFiles(document)).toEqual([]);
+    },
+  );
+});
+
+describe("the programs in the documents", () => {
+  test("there are some, and all of them are well typed", () => {
+    expect(examples.length).toBeGreaterThanOrEqual(5);
+    expect(typeErrors(examples.map(({ path }) => path))).toEqual([]);
+  });
+
+  test.each(examples.map((example) => [example.name, example] as const))(
+    "%s: prints what it says",
+    async (_, example) => {
+      for (const { line, promised, actual } of await runExample(example)) {
+        expect(isExpected(actual, promised ?? "…"), `line ${String(line)} printed ${actual}`).toBe(true);
+      }
+    },
+  );
+});
+
+describe("the commands in the documents", () => {
+  test.each(commands.map((command) => [command.name, command] as const))("%s", (_, { command, promised }) => {
+    const actual = runCommand(command, directory);
+    expect(isExpected(actual, promised), actual).toBe(true);
+  });
+});
