@@ -6,7 +6,7 @@ import type { FormatSubject } from "./format-subject.ts";
 export interface FormatCase {
   readonly name: string;
   /** Which formats it is for. Default: all. */
-  readonly when?: (manifest: FormatManifest, canCreate: boolean) => boolean;
+  readonly when?: (manifest: FormatManifest) => boolean;
   /**
    * Which variants it runs in: `"all"` · `"plain"` storages in both worlds, because it decorates them itself or decorations change nothing ·
    * `"async"` plain storages in the asynchronous world, because the world changes nothing either. Default `"all"`.

@@ -12,6 +12,8 @@ import type {
 export interface FormatManifest {
   /** Images can be opened for writing. Default `true`. */
   readonly writable?: boolean;
+  /** Images can be created as the factory opens them. Default: as the factory or the format can create. */
+  readonly creates?: boolean;
   /** `ensureDataMapping` works: every range can be written directly in a storage. Default: as {@link writable}. */
   readonly directWrites?: boolean;
   /** `discardToBacking` works. Default `false`: it is refused with `ERR_IMG_UNSUPPORTED`. */

@@ -87,6 +87,14 @@ export class FormatSubject {
     this.storages = this.memories.map((memory) => this.variant.decorate(layer(memory), this.random));
   }
 
+  /**
+   * Sizes to resize to are multiples of it: a disk that ends inside of a storage's block may be longer when it is opened again, because blocks are
+   * written as a whole.
+   */
+  get sizeUnit(): number {
+    return Math.max(512, this.access.requestAlignment);
+  }
+
   /** Uses an image that a case opened or created itself. */
   adopt(access: FormatAccess): void {
     this.#access = access;

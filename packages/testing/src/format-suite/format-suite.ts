@@ -14,9 +14,11 @@ import { mixedDisk } from "./mixed-disk.ts";
  * answer late or want aligned requests, when storages fail, and when the power is cut.
  *
  * @param factory - makes the images to test; each case works on its own copy
+ * @param options - the manifest: what the format can do
  * @throws RangeError when the manifest's sizes don't fit together
  */
-export function formatSuite(factory: FormatFactory, manifest: FormatManifest = {}): TestCase[] {
+export function formatSuite(factory: FormatFactory, options: FormatManifest = {}): TestCase[] {
+  const manifest = { creates: factory.create !== undefined || factory.format.canCreate, ...options };
   const { blockSize = 65536, diskSize = 7 * blockSize + 4096 } = manifest;
   if (diskSize % 4096 !== 0 || diskSize < 7 * blockSize) {
     throw new RangeError(`disk size ${String(diskSize)}: expected a multiple of 4096, and at least 7 blocks`);
@@ -26,7 +28,7 @@ export function formatSuite(factory: FormatFactory, manifest: FormatManifest = {
   let made: Promise<readonly Uint8Array[]> | undefined;
   const files = (): Promise<readonly Uint8Array[]> => (made ??= maker.image(disk));
   return formatCases(manifest)
-    .filter((each) => each.when?.(manifest, maker.canCreate) ?? true)
+    .filter((each) => each.when?.(manifest) ?? true)
     .flatMap((each) =>
       variantsOf(each, manifest).map((variant) => ({
         name: `${each.name} (${variant.name})`,

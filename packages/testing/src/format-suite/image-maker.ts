@@ -20,10 +20,6 @@ export class ImageMaker {
     this.#manifest = manifest;
   }
 
-  get canCreate(): boolean {
-    return this.#factory.create !== undefined || this.#factory.format.canCreate;
-  }
-
   /** What the storages of an image hold whose disk reads as `disk`. */
   async image(disk: Uint8Array): Promise<readonly Uint8Array[]> {
     if (this.#factory.image !== undefined) {

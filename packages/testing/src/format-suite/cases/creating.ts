@@ -8,7 +8,7 @@ import type { FormatSubject } from "../format-subject.ts";
 
 const modes: readonly Preallocation[] = ["none", "zero", "metadata", "falloc", "full"];
 
-const ifCreates = (_: FormatManifest, canCreate: boolean): boolean => canCreate;
+const ifCreates = (manifest: FormatManifest): boolean => manifest.creates === true;
 
 /** Creating: an empty disk, whatever the storage held before. */
 export const creatingCases: readonly FormatCase[] = [

@@ -126,7 +126,6 @@ function* forEachFault(
     const plan = new FaultPlan();
     yield* body(plan, { ...rule, nth });
     if (plan.faults.length === 0) {
-      assert.ok(nth > 1, "no storage was asked for anything");
       return;
     }
   }

@@ -33,7 +33,7 @@ function* randomStep(subject: FormatSubject, random: SeededRandom): Io<void> {
     return;
   }
   if (ifWritable(manifest) && random.chance(0.1)) {
-    const size = random.integer(1, 12 * (subject.blockSize / 512)) * 512;
+    const size = random.integer(1, Math.ceil((12 * subject.blockSize) / subject.sizeUnit)) * subject.sizeUnit;
     if (size > model.size ? manifest.grows === true : manifest.shrinks === true) {
       yield* subject.resize(size, "zero");
     }

@@ -15,7 +15,7 @@ export const resizingCases: readonly FormatCase[] = [
     name: `grows with preallocation ${mode}`,
     when: ifGrows,
     *run(subject: FormatSubject): Io<void> {
-      for (const gain of [4096, 2 * subject.blockSize, 3 * subject.blockSize + 512]) {
+      for (const gain of [4096, 2 * subject.blockSize, 3 * subject.blockSize + subject.sizeUnit]) {
         yield* grow(subject, subject.model.size + gain, mode);
         yield* subject.check();
       }
@@ -28,7 +28,7 @@ export const resizingCases: readonly FormatCase[] = [
     name: "shrinks, and has nothing behind its new end",
     when: ifShrinks,
     *run(subject: FormatSubject): Io<void> {
-      for (const size of [6 * subject.blockSize, 4 * subject.blockSize + 512, 4096]) {
+      for (const size of [6 * subject.blockSize, 4 * subject.blockSize + subject.sizeUnit, 4096]) {
         yield* subject.resize(size);
         yield* subject.check();
       }
@@ -42,7 +42,7 @@ export const resizingCases: readonly FormatCase[] = [
     *run(subject: FormatSubject): Io<void> {
       const { size } = subject.model;
       yield* subject.write(subject.random.bytes(size), 0);
-      yield* subject.resize(2 * subject.blockSize + 512);
+      yield* subject.resize(2 * subject.blockSize + subject.sizeUnit);
       yield* grow(subject, size, "zero");
       yield* subject.check();
       yield* subject.reopen();
