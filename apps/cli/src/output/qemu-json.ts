@@ -1,6 +1,13 @@
 /** Anything that JSON can carry; `undefined` members are left out. */
 export type Json =
-  string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json | undefined };
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
 
 /**
  * JSON as QEMU writes it: an indent of four spaces, empty arrays and objects over two lines, ASCII only. Keys keep their order.
@@ -16,7 +23,7 @@ export function qemuJson(value: Json, indent = ""): string {
         .map(([key, each]) => `${quote(key)}: ${qemuJson(each, inner)}`),
     );
   }
-  return scalar(value as string | number | boolean | null);
+  return scalar(value as string | number | bigint | boolean | null);
 }
 
 /** {@link qemuJson} on one line: `{"a": 1, "b": [2, 3]}`. */
@@ -28,7 +35,7 @@ export function qemuJsonLine(value: Json): string {
     const members = Object.entries(value).filter(([, each]) => each !== undefined);
     return `{${members.map(([key, each]) => `${quote(key)}: ${qemuJsonLine(each)}`).join(", ")}}`;
   }
-  return scalar(value as string | number | boolean | null);
+  return scalar(value as string | number | bigint | boolean | null);
 }
 
 function block(open: string, close: string, indent: string, items: (inner: string) => string[]): string {
@@ -37,7 +44,7 @@ function block(open: string, close: string, indent: string, items: (inner: strin
   return lines.length === 0 ? `${open}\n${indent}${close}` : `${open}\n${lines.join(",\n")}\n${indent}${close}`;
 }
 
-function scalar(value: string | number | boolean | null): string {
+function scalar(value: string | number | bigint | boolean | null): string {
   return typeof value === "string" ? quote(value) : String(value);
 }
 
