@@ -6,9 +6,11 @@ import type { Io } from "../io/io.ts";
 import { LeaseLock } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
+import { readAligned } from "../storage-access/read-storage.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { FormatAccess } from "./format-access.ts";
+import { peekRead } from "./peek-read.ts";
 import { readImage } from "./read-image.ts";
 import { planSteps, type ReadStep } from "./read-plan.ts";
 import { resolveMapping } from "./resolve-mapping.ts";
@@ -72,7 +74,20 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   /** @see FormatAccess.readv */
   *read(into: IoVector, offset: number): Io<void> {
     checkRange(offset, into.length);
-    yield* this.shared(() => readImage(this.#access, into, offset));
+    if (!this.tryShare()) {
+      yield* this.share();
+    }
+    try {
+      // the usual case takes one generator instead of eight, which is half of the time of a cached read
+      const place = peekRead(this.#access, into, offset);
+      if (place === undefined) {
+        yield* readImage(this.#access, into, offset);
+      } else {
+        yield* readAligned(place.storage, into, place.offset);
+      }
+    } finally {
+      this.release();
+    }
   }
 
   /**

@@ -2,9 +2,8 @@ import { IoVector } from "@img/io-vector";
 import { wrapHostError } from "../errors/wrap-host-error.ts";
 import { isPromise } from "../io/io.ts";
 import { hex } from "../numbers/offsets.ts";
-import { isAlignedRequest } from "../storage-access/is-aligned-request.ts";
 import type { FormatAccess } from "./format-access.ts";
-import { peekMapping } from "./resolve-mapping.ts";
+import { peekRead } from "./peek-read.ts";
 
 /**
  * A read of one contiguous piece whose tables are in memory: no generator, and no promise but the storage's own.
@@ -16,21 +15,18 @@ export function readFast(access: FormatAccess, buffer: Uint8Array, offset: numbe
   }
   let inFlight = false;
   try {
-    const mapping = peekMapping(access, offset, buffer.length);
-    if (mapping?.kind !== "raw" || mapping.length !== buffer.length) {
-      return false;
-    }
-    const { storage } = mapping;
     const vector = IoVector.single(buffer);
-    if (!isAlignedRequest(storage.limits, vector, mapping.offset)) {
+    const place = peekRead(access, vector, offset);
+    if (place === undefined) {
       return false;
     }
+    const { storage } = place;
     const fail = (error: unknown): never => {
-      const doing = `${storage.label}: cannot read ${String(buffer.length)} bytes at ${hex(mapping.offset)}`;
+      const doing = `${storage.label}: cannot read ${String(buffer.length)} bytes at ${hex(place.offset)}`;
       throw wrapHostError(error, doing, storage.label) as Error;
     };
     try {
-      const answer = storage.read(vector, mapping.offset);
+      const answer = storage.read(vector, place.offset);
       if (!isPromise(answer)) {
         return true;
       }
