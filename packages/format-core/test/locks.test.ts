@@ -266,6 +266,29 @@ describe("RangeLocks", () => {
     expect(locks.isIdle).toBe(true);
   });
 
+  it("give a part of a range free early, to those who wait for it too", async () => {
+    const locks = new RangeLocks();
+    const first = runSync(locks.acquire(0, 100, true));
+    const got: string[] = [];
+    const front = runAsync(locks.acquire(0, 10, true)).then((release) => {
+      got.push("front");
+      return release;
+    });
+    const back = runAsync(locks.acquire(60, 10, true)).then((release) => {
+      got.push("back");
+      return release;
+    });
+    first.narrow(0, 50);
+    (await back)();
+    await turn();
+    expect(got).toEqual(["back"]);
+    runSync(locks.acquire(50, 50, true))();
+    expect(() => runSync(locks.acquire(49, 1, true))).toThrow(busy);
+    first();
+    (await front)();
+    expect([got, locks.isIdle]).toEqual([["back", "front"], true]);
+  });
+
   it("let nobody overtake a conflicting one that waits", async () => {
     const locks = new RangeLocks();
     const pause = new Pause();

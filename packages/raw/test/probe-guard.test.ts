@@ -175,6 +175,12 @@ describe("the probe guard with several writers", () => {
     );
   });
 
+  it("guards plain writes too, wherever they begin", async () => {
+    const image = openProbed(new MemoryStorage(Uint8Array.of(...magic.slice(0, 2), ...pattern(100))));
+    await expect(image.write(Uint8Array.from(magic.slice(2)), 2)).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
+    await image.write(Uint8Array.from(magic), 50);
+  });
+
   it("goes on after a refused and after a failed write", async () => {
     let broken = true;
     const storage = new (class extends InterceptingStorage<MemoryStorage> {

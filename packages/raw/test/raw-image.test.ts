@@ -412,6 +412,59 @@ describe.each(bothWorlds)("a raw image in the $name world", ({ run }) => {
   });
 });
 
+describe("a write in place with promises", () => {
+  class Late extends InterceptingStorage<MemoryStorage> {
+    readonly calls: StorageCall[] = [];
+    late = false;
+    failure: Error | undefined;
+
+    protected override intercept<T>(call: StorageCall, proceed: () => MaybePromise<T>): MaybePromise<T> {
+      this.calls.push(call);
+      if (this.late) {
+        return Promise.resolve().then(() => {
+          if (this.failure !== undefined) throw this.failure;
+          return proceed();
+        });
+      }
+      if (this.failure !== undefined) throw this.failure;
+      return proceed();
+    }
+  }
+
+  it("is one call of the storage, made at once, and keeps closing away while it is in flight", async () => {
+    const storage = new Late(new MemoryStorage(pattern(1000)));
+    const image = await raw.open(storage, { writable: true, offset: 100 });
+    const done = image.write(Uint8Array.of(1, 2, 3), 50);
+    expect([...storage.inner.toUint8Array().subarray(150, 153)]).toEqual([1, 2, 3]);
+    await done;
+    expect(storage.calls).toMatchObject([{ method: "write", offset: 150, length: 3 }]);
+    storage.late = true;
+    const late = image.write(Uint8Array.of(4), 50);
+    expect(() => runSync(image.io.close())).toThrow(expect.objectContaining({ code: "ERR_IMG_BUSY" }));
+    await late;
+    storage.failure = Object.assign(new Error("gone"), { code: "EIO" });
+    for (const when of [true, false]) {
+      storage.late = when;
+      await expect(image.write(Uint8Array.of(5), 50)).rejects.toMatchObject({
+        code: "EIO",
+        message: "memory: cannot write 1 bytes at 0x96: gone",
+      });
+    }
+    storage.failure = undefined;
+    runSync(image.io.close());
+    expect(storage.inner.toUint8Array()[150]).toBe(4);
+  });
+
+  it("ends with the disk, and is refused by a read-only one", async () => {
+    const image = openRaw(new MemoryStorage(pattern(1000)), { length: 500 });
+    await expect(image.write(new Uint8Array(2), 499)).rejects.toMatchObject({ code: "ERR_IMG_OUT_OF_RANGE" });
+    await image.write(new Uint8Array(1), 499);
+    await expect(image.write(new Uint8Array(1), -1)).rejects.toThrow(RangeError);
+    const readOnly = openRaw(new MemoryStorage(pattern(1000)), { writable: false });
+    await expect(readOnly.write(new Uint8Array(1), 0)).rejects.toMatchObject({ code: "ERR_IMG_READ_ONLY" });
+  });
+});
+
 describe("what a raw image hands on", () => {
   it("is flush, sync and invalidate", async () => {
     const calls: string[] = [];
