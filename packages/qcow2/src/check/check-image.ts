@@ -20,9 +20,9 @@ const defaultMaxFindings = 1000;
  * that an open image still keeps in memory have to be flushed first. Neither a backing image nor an external data file is opened; guest
  * data isn't looked at.
  *
- * Images that are dirty, marked as corrupt, encrypted, or without a refcount table can be checked. Beyond what QEMU finds, it counts references past
- * the end of the file, and what a subcluster conflict refers to; and it finds bit 0 where it isn't the zero flag, and clusters of an external
- * data file that are out of place.
+ * Images that are dirty, marked as corrupt, encrypted, or without a refcount table can be checked. Beyond what QEMU finds, it
+ * compares the refcounts of clusters past the end of the file that something refers to; it finds bit 0 where it isn't the zero flag, and clusters of
+ * an external data file that are out of place; and a compressed cluster with subclusters isn't lost to it.
  *
  * Memory: about a byte for each host cluster.
  * @throws ImgError `ERR_IMG_UNKNOWN_FORMAT`, `ERR_IMG_UNSUPPORTED` and `ERR_IMG_CORRUPT` when the header makes no sense; `ERR_IMG_LIMIT` for 2^31 host

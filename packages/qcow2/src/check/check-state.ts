@@ -68,7 +68,8 @@ export class CheckState {
       return;
     }
     const first = Math.floor(offset / this.clusterSize);
-    const last = Math.floor((offset + length - 1) / this.clusterSize);
+    // places near 2^56 are multiples of 8 at best: subtracting 1 byte would not change them
+    const last = Math.ceil((offset + length) / this.clusterSize) - 1;
     if (offset + length - this.fileSize >= this.clusterSize) {
       this.#referBeyond(offset, length, kind, guestOffset, entryOffset);
       this.#rememberBeyond(first, last);

@@ -41,7 +41,7 @@ export class L1Walk {
     const { storage, fileSize } = this.#state;
     const length = place.size * 8;
     this.#state.refer(place.offset, length, place.snapshot === undefined ? "l1-table" : "snapshot", -1, -1);
-    const scan = new L2Scan(this.#state, place.snapshot);
+    const scans = new Scans(this.#state, place.snapshot);
     // past the end everything reads as zero: no entries
     const present = Math.min(length, Math.max(fileSize - place.offset, 0));
     const bytes = new Uint8Array(Math.ceil(Math.min(present, readLength) / 8) * 8);
@@ -49,12 +49,12 @@ export class L1Walk {
     for (let done = 0; done < present; done += bytes.length) {
       const part = bytes.subarray(0, Math.ceil(Math.min(bytes.length, present - done) / 8) * 8);
       yield* readStorage(storage, IoVector.single(part), place.offset + done);
-      yield* this.#walkPart(view, part.length / 8, done / 8, place, scan);
+      yield* this.#walkPart(view, part.length / 8, done / 8, place, scans);
     }
   }
 
   /** @param first - index of the part's first entry in its table */
-  *#walkPart(view: DataView, count: number, first: number, place: L1Place, scan: L2Scan): Io<void> {
+  *#walkPart(view: DataView, count: number, first: number, place: L1Place, scans: Scans): Io<void> {
     const { clusterSize } = this.#state;
     const most = Math.max(1, readLength / clusterSize);
     for (let index = 0; index < count; index++) {
@@ -76,12 +76,12 @@ export class L1Walk {
         index++;
         this.#checkEntry(nextHigh, nextLow, first + index, place);
       }
-      yield* this.#scanTables(offset, tables, (first + index + 1 - tables) * this.#coverage, scan);
+      yield* this.#scanTables(offset, tables, (first + index + 1 - tables) * this.#coverage, scans);
     }
   }
 
   /** Reads `tables` tables behind each other, and looks through them. */
-  *#scanTables(offset: number, tables: number, guestOffset: number, scan: L2Scan): Io<void> {
+  *#scanTables(offset: number, tables: number, guestOffset: number, scans: Scans): Io<void> {
     const { storage, fileSize, clusterSize } = this.#state;
     if (offset >= fileSize) {
       return;
@@ -93,9 +93,9 @@ export class L1Walk {
     }
     const bytes = this.#buffer.subarray(0, length);
     yield* readStorage(storage, IoVector.single(bytes), offset);
-    const view = new DataView(bytes.buffer);
+    const scan = scans.of(offset);
     for (let index = 0; index < tables; index++) {
-      scan.scan(view, {
+      scan.scan(bytes, {
         start: index * clusterSize,
         hostOffset: offset + index * clusterSize,
         guestOffset: guestOffset + index * this.#coverage,
@@ -155,6 +155,22 @@ export class L1Walk {
     } else if (recorded.isKnown(cluster)) {
       judge(state.isOne(cluster));
     }
+  }
+}
+
+/** How the L2 tables below one L1 table are looked through. */
+class Scans {
+  readonly #usual: L2Scan;
+  readonly #headless: L2Scan;
+
+  constructor(state: CheckState, snapshot: string | undefined) {
+    this.#usual = new L2Scan(state, snapshot, snapshot === undefined);
+    this.#headless = new L2Scan(state, snapshot, false);
+  }
+
+  /** An entry that isn't 0 but has no offset names the header: as QEMU has it, what is there counts, but its flags don't. */
+  of(offset: number): L2Scan {
+    return offset === 0 ? this.#headless : this.#usual;
   }
 }
 

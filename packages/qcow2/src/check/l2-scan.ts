@@ -1,3 +1,4 @@
+import { isZero } from "@img/io-vector";
 import { hex } from "@img/format-core";
 import { compressedFlag, copiedFlag, entryText, zeroFlag } from "../tables/l2-entry.ts";
 import type { CheckState } from "./check-state.ts";
@@ -8,6 +9,9 @@ const offsetHigh = 0x00ff_ffff;
 const offsetLow = 0xffff_fe00;
 const reservedHigh = 0x3f00_0000;
 const reservedLow = 0x0000_01fe;
+
+/** Parts of a table that are zero are passed over in one go. Bytes. */
+const blockLength = 4096;
 
 /** Which L2 table is looked at. */
 export interface L2TablePlace {
@@ -23,8 +27,10 @@ export interface L2TablePlace {
  */
 export class L2Scan {
   readonly #state: CheckState;
-  /** The tables are the active ones: COPIED flags mean something, and the statistics are about them. */
+  /** The tables are the active ones: the statistics are about them. */
   readonly #active: boolean;
+  /** COPIED flags mean something. */
+  readonly #judges: boolean;
   /** Id of the snapshot whose tables they are. */
   readonly #snapshot: string | undefined;
   readonly #kind: ClusterKind;
@@ -34,10 +40,15 @@ export class L2Scan {
   /** End of the cluster before, if it was allocated and in the same table; host offset. */
   #next = 0;
 
-  constructor(state: CheckState, snapshot: string | undefined) {
+  /**
+   * @param snapshot - id of the snapshot that the tables belong to; `undefined`: they are the active ones
+   * @param judges - whether COPIED flags have to agree with refcounts: in active tables
+   */
+  constructor(state: CheckState, snapshot: string | undefined, judges: boolean) {
     const { layout } = state;
     this.#state = state;
     this.#active = snapshot === undefined;
+    this.#judges = judges;
     this.#snapshot = snapshot;
     this.#kind = snapshot === undefined ? "data" : "snapshot";
     this.#unusualHigh = compressedFlag | reservedHigh;
@@ -45,29 +56,38 @@ export class L2Scan {
   }
 
   /** Looks through one table in `bytes`. */
-  scan(bytes: DataView, place: L2TablePlace): void {
+  scan(bytes: Uint8Array, place: L2TablePlace): void {
     this.#next = 0;
-    if (this.#state.layout.externalDataFile) {
-      this.#scanExternal(bytes, place);
-    } else {
-      this.#scanInternal(bytes, place);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { clusterSize } = this.#state;
+    const length = Math.min(blockLength, clusterSize);
+    for (let within = 0; within < clusterSize; within += length) {
+      const start = place.start + within;
+      if (isZero(bytes.subarray(start, start + length))) {
+        continue;
+      }
+      if (this.#state.layout.externalDataFile) {
+        this.#scanExternal(view, place, within, within + length);
+      } else {
+        this.#scanInternal(view, place, within, within + length);
+      }
     }
   }
 
-  #scanInternal(bytes: DataView, place: L2TablePlace): void {
+  #scanInternal(bytes: DataView, place: L2TablePlace, from: number, to: number): void {
     const { clusterBits, clusterSize, entryLength, extended, hasZeroFlag } = this.#state.layout;
     const { fileClusters, recorded, kinds, references } = this.#state;
     const kind = clusterKindNumber(this.#kind);
-    const active = this.#active;
+    const judges = this.#judges;
     const unusualHigh = this.#unusualHigh;
     const unusualLow = this.#unusualLow;
     const highUnit = 2 ** (32 - clusterBits);
     const { ones } = recorded;
     let { counters, limit } = references;
-    let next = 0;
+    let next = this.#next / clusterSize;
     let allocated = 0;
     let fragmented = 0;
-    for (let within = 0; within < clusterSize; within += entryLength) {
+    for (let within = from; within < to; within += entryLength) {
       const at = place.start + within;
       const high = bytes.getInt32(at);
       const low = bytes.getInt32(at + 4);
@@ -84,7 +104,7 @@ export class L2Scan {
         const count = counters[cluster] ?? limit;
         const one = ((ones[cluster >>> 3] ?? 0) >>> (cluster & 7)) & 1;
         // the sign is the COPIED flag
-        if (cluster !== 0 && cluster < fileClusters && count < limit && (!active || one === high >>> 31)) {
+        if (cluster !== 0 && cluster < fileClusters && count < limit && (!judges || one === high >>> 31)) {
           counters[cluster] = count + 1;
           if (kinds?.[cluster] === 0) {
             kinds[cluster] = kind;
@@ -102,15 +122,16 @@ export class L2Scan {
       next = this.#next / clusterSize;
       ({ counters, limit } = references);
     }
+    this.#next = next * clusterSize;
     this.#addStatistics(allocated, fragmented);
   }
 
-  #scanExternal(bytes: DataView, place: L2TablePlace): void {
+  #scanExternal(bytes: DataView, place: L2TablePlace, from: number, to: number): void {
     const { clusterSize, entryLength, extended } = this.#state.layout;
-    let next = 0;
+    let next = this.#next;
     let allocated = 0;
     let fragmented = 0;
-    for (let within = 0; within < clusterSize; within += entryLength) {
+    for (let within = from; within < to; within += entryLength) {
       const at = place.start + within;
       const high = bytes.getInt32(at);
       const low = bytes.getInt32(at + 4);
@@ -134,6 +155,7 @@ export class L2Scan {
       this.#entry(bytes, place, within);
       next = this.#next;
     }
+    this.#next = next;
     this.#addStatistics(allocated, fragmented);
   }
 
@@ -214,12 +236,10 @@ export class L2Scan {
 
   #allocated(entry: Entry, offset: number, copied: boolean, isZero: boolean): void {
     const { layout } = this.#state;
-    const aligned = offset % layout.clusterSize === 0;
-    const conflict = (entry.zeroes & entry.allocated) !== 0;
-    if (conflict) {
+    if ((entry.zeroes & entry.allocated) !== 0) {
       this.#corrupt(entry, "subclusters", "subclusters are marked as zero and as allocated");
     }
-    if (!aligned && !conflict) {
+    if (offset % layout.clusterSize !== 0) {
       const repair = isZero ? "make-zero" : "none";
       this.#corrupt(entry, "unaligned", `host offset ${hex(offset)} is not cluster-aligned`, repair);
     }
@@ -233,14 +253,14 @@ export class L2Scan {
     if (!this.#active) {
       return;
     }
-    if (!conflict) {
-      this.#state.allocatedClusters++;
-      if (this.#next !== 0 && offset !== this.#next) {
-        this.#state.fragmentedClusters++;
-      }
-      this.#next = offset + layout.clusterSize;
+    this.#state.allocatedClusters++;
+    if (this.#next !== 0 && offset !== this.#next) {
+      this.#state.fragmentedClusters++;
     }
-    this.#checkCopied(entry, offset, copied);
+    this.#next = offset + layout.clusterSize;
+    if (this.#judges) {
+      this.#checkCopied(entry, offset, copied);
+    }
   }
 
   #checkCopied(entry: Entry, offset: number, copied: boolean): void {

@@ -1,10 +1,13 @@
-import { IoVector } from "@img/io-vector";
+import { IoVector, isZero } from "@img/io-vector";
 import { checkpoint, readStorage, type Io, type Storage } from "@img/format-core";
 import type { Qcow2Header } from "../header/header.ts";
 import { refcountAt } from "../refcounts/refcount.ts";
 
 /** Refcounts that are decoded at a time. */
 const chunkLength = 65536;
+
+/** Parts of the refcount table that are zero are passed over in one go. 32-bit words. */
+const blockWords = 1024;
 
 /** Hears of refcounts: those of `count` clusters from `first` on. `known` is `false` when their block can't be read. */
 export type RefcountVisitor = (first: number, refcounts: Float64Array, count: number, known: boolean) => void;
@@ -20,6 +23,8 @@ export class RecordedRefcounts {
   readonly #storage: Storage;
   readonly #header: Qcow2Header;
   readonly #clusterSize: number;
+  /** Indices of the refcount table's entries that aren't 0, ascending. */
+  present: readonly number[] = [];
   #table = new DataView(new ArrayBuffer(0));
 
   constructor(storage: Storage, header: Qcow2Header) {
@@ -35,6 +40,7 @@ export class RecordedRefcounts {
     const bytes = new Uint8Array(this.tableLength * 8);
     yield* readStorage(this.#storage, IoVector.from(bytes), this.#header.refcountTableOffset);
     this.#table = new DataView(bytes.buffer);
+    this.present = presentEntries(bytes);
     const ones = new Uint8Array(Math.ceil(clusters / 8));
     yield* this.visit(clusters, (first, refcounts, count) => {
       for (let index = 0; index < count; index++) {
@@ -124,6 +130,23 @@ export class RecordedRefcounts {
     }
     return Math.min(absent, most);
   }
+}
+
+function presentEntries(table: Uint8Array<ArrayBuffer>): readonly number[] {
+  const words = new Int32Array(table.buffer);
+  const present: number[] = [];
+  for (let block = 0; block < words.length; block += blockWords) {
+    const end = Math.min(block + blockWords, words.length);
+    if (isZero(table.subarray(block * 4, end * 4))) {
+      continue;
+    }
+    for (let word = block; word < end; word += 2) {
+      if (((words[word] ?? 0) | (words[word + 1] ?? 0)) !== 0) {
+        present.push(word / 2);
+      }
+    }
+  }
+  return present;
 }
 
 function decode(bytes: Uint8Array, count: number, order: number, into: Float64Array): void {

@@ -6,10 +6,7 @@ import type { Repair } from "./finding.ts";
 /** Counts the refcount blocks. Comes after everything else: a block whose cluster something else uses as well is a corruption. */
 export function referRefcountBlocks(state: CheckState): void {
   const { recorded, references } = state;
-  for (let index = 0; index < recorded.tableLength; index++) {
-    if (recorded.isAbsent(index)) {
-      continue;
-    }
+  for (const index of recorded.present) {
     const { high, low } = recorded.entry(index);
     const offset = recorded.blockOffset(index);
     const cluster = offset / state.clusterSize;
