@@ -84,6 +84,12 @@ describe("the extension area", () => {
     }
   });
 
+  it("may end with an extension that has no data", () => {
+    const bytes = area(extensionBytes({ type: 1, data: text("a") }, { type: 2, data: new Uint8Array(0) }));
+    expect(parseExtensions(bytes, 112, bytes.length)!.map(({ type }) => type)).toEqual([1, 2]);
+    expect(parseExtensions(bytes, 112, bytes.length - 1)!.map(({ type }) => type)).toEqual([1]);
+  });
+
   it("may have padding that goes beyond its end", () => {
     const bytes = area(extensionBytes({ type: 1, data: text("abc") }));
     const found = parseExtensions(bytes, 112, 112 + 8 + 3)!;
@@ -96,6 +102,9 @@ describe("the extension area", () => {
       expect(parseExtensions(bytes.subarray(0, length), 112, clusterSize)).toBe(undefined);
     }
     expect(parseExtensions(bytes, 112, clusterSize)!.length).toBe(1);
+    // also where nothing can come behind the data that is missing
+    expect(parseExtensions(bytes.subarray(0, 219), 112, 220)).toBe(undefined);
+    expect(parseExtensions(bytes.subarray(0, 220), 112, 220)!.length).toBe(1);
   });
 
   it("doesn't hand out the memory that it was parsed from", () => {

@@ -1,8 +1,8 @@
-import { guestOffset, type FormatAccess, type ShallowMapping } from "@img/format-core";
-import { assertBytes, SeededRandom } from "@img/testing";
+import { guestOffset, MemoryStorage, type FormatAccess, type ShallowMapping } from "@img/format-core";
+import { assertBytes, DelayStorage, SeededRandom } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { codecs } from "../src/codecs/portable.ts";
-import type { Qcow2Image } from "../src/index.ts";
+import { qcow2, type Qcow2Image } from "../src/index.ts";
 import { DiskModel, fillRandomly } from "./support/disk-model.ts";
 import { expectImgError } from "./support/expect-error.ts";
 import { ImageBuilder, type ImageKind } from "./support/image-builder.ts";
@@ -284,6 +284,27 @@ describe.each(bothWorlds)("mappings ($name)", (world) => {
         );
       }
     }
+  });
+});
+
+describe("many reads at once", () => {
+  it("give what each gives alone, with tables that don't stay in memory and answers in any order", async () => {
+    const kind = { clusterBits: 9, size: 40 * 64 * 512 };
+    const random = new SeededRandom(4);
+    const built = new ImageBuilder(kind);
+    const disk = new Uint8Array(kind.size);
+    fillRandomly(built, new DiskModel(built, kind.size, false), disk, random, { extended: false, compress });
+    const storage = new DelayStorage(new MemoryStorage(built.build()), { seed: 5 });
+    await using image = await qcow2.open(storage, { l2CacheSize: 0, clusterCacheSize: 0 });
+    const reads = Array.from({ length: 150 }, async () => {
+      const offset = random.integer(0, kind.size - 1);
+      const bytes = new Uint8Array(random.integer(1, 3 * 64 * 512)).fill(0xaa);
+      await image.read(bytes, offset);
+      const expected = new Uint8Array(bytes.length);
+      expected.set(disk.subarray(offset, offset + bytes.length));
+      assertBytes(bytes, expected, "a range", offset);
+    });
+    await Promise.all(reads);
   });
 });
 
