@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeDisk, makeFullDisk } from "./make-disk.ts";
-import { outputOf } from "./run-program.ts";
+import { runProgram } from "./run-program.ts";
 
 /** How each image is made from a raw one by `qemu-img convert`. */
 const recipes = {
@@ -39,7 +39,7 @@ export class Images {
     const { from, options } = recipes[kind];
     const path = this.path(`${kind}.qcow2`);
     if (!existsSync(path)) {
-      outputOf("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", ...options, this.raw(from), path]);
+      runProgram("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", ...options, this.raw(from), path]);
     }
     return path;
   }
@@ -48,7 +48,7 @@ export class Images {
   preallocated(size: number): string {
     const path = this.path("preallocated.qcow2");
     if (!existsSync(path)) {
-      outputOf("qemu-img", ["create", "-f", "qcow2", "-o", "preallocation=metadata", path, String(size)]);
+      runProgram("qemu-img", ["create", "-f", "qcow2", "-o", "preallocation=metadata", path, String(size)]);
     }
     return path;
   }

@@ -6,7 +6,7 @@ import { randomReadCases } from "./cases/random-reads.ts";
 import { Images } from "./images.ts";
 import { measure, type Result } from "./measurement.ts";
 import { parseOptions, usage, type BenchOptions } from "./options.ts";
-import { outputOf } from "./run-program.ts";
+import { runProgram } from "./run-program.ts";
 import { formatTable } from "./table.ts";
 
 async function bench(options: BenchOptions): Promise<Result[]> {
@@ -36,7 +36,7 @@ async function bench(options: BenchOptions): Promise<Result[]> {
 
 function machine(): string {
   const processors = cpus();
-  const qemu = /version ([\d.]+)/.exec(outputOf("qemu-img", ["--version"]))?.[1] ?? "?";
+  const qemu = /version ([\d.]+)/.exec(runProgram("qemu-img", ["--version"]).output)?.[1] ?? "?";
   return `${String(processors.length)} × ${processors[0]?.model.trim() ?? "?"}, Node ${process.versions.node}, QEMU ${qemu}`;
 }
 

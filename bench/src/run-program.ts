@@ -6,11 +6,16 @@ import type { Sample } from "./measurement.ts";
 const time = "/usr/bin/time";
 const hasTime = existsSync(time);
 
+/** A run and what the program printed. */
+export interface Run extends Sample {
+  readonly output: string;
+}
+
 /**
  * Runs a program to its end.
  * @throws Error when it fails, with what it said
  */
-export function runProgram(command: string, args: readonly string[]): Sample {
+export function runProgram(command: string, args: readonly string[]): Run {
   const [file, all] = hasTime ? [time, ["-q", "-f", "%U %S %M", command, ...args]] : [command, args];
   const began = process.hrtime.bigint();
   const { status, stdout, stderr, error } = spawnSync(file, all, { encoding: "utf8", maxBuffer: 1 << 30 });
@@ -22,15 +27,6 @@ export function runProgram(command: string, args: readonly string[]): Sample {
   }
   const [user, system, memory] = (stderr.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
   return hasTime && user !== undefined && system !== undefined && memory !== undefined
-    ? { wall, cpu: user + system, memory: memory / 1024 }
-    : { wall };
-}
-
-/** What a program prints. */
-export function outputOf(command: string, args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
-  if (error !== undefined || status !== 0) {
-    throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
-  }
-  return stdout;
+    ? { wall, cpu: user + system, memory: memory / 1024, output: stdout }
+    : { wall, output: stdout };
 }

@@ -4,7 +4,7 @@ import { openImage } from "@img/operations/node";
 import type { BlockingPolicy } from "@img/storage-fs";
 import type { Images } from "../images.ts";
 import type { Case, Sample } from "../measurement.ts";
-import { outputOf } from "../run-program.ts";
+import { runProgram } from "../run-program.ts";
 
 const blockSize = 4096;
 /** QEMU's benchmark has no random order; steps that are large and odd come near to one. */
@@ -70,7 +70,7 @@ async function readAsync(image: FormatAccess, count: number, depth: number): Pro
 }
 
 function measureTheirs(images: Images, depth: number, count: number): Sample {
-  const output = outputOf("qemu-img", [
+  const { output, cpu } = runProgram("qemu-img", [
     ...["bench", "-f", "qcow2", "-c", String(count), "-d", String(depth)],
     ...["-s", String(blockSize), "-S", String(step), "-t", "writeback", images.qcow2("full")],
   ]);
@@ -78,5 +78,5 @@ function measureTheirs(images: Images, depth: number, count: number): Sample {
   if (seconds === undefined) {
     throw new Error(`qemu-img bench: no time in ${JSON.stringify(output)}`);
   }
-  return { wall: Number(seconds) };
+  return { wall: Number(seconds), ...(cpu === undefined ? {} : { cpu }) };
 }
