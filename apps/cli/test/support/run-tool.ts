@@ -35,9 +35,14 @@ export function qemuImg(args: readonly string[], cwd: string): ToolResult {
 
 /** Runs a tool that makes test images. @throws Error when it fails */
 export function tool(command: string, args: readonly string[], cwd: string): string {
-  const { code, stdout, stderr } = run(command, args, cwd, {});
-  if (code !== 0) {
-    throw new Error(`${command} ${args.join(" ")}: ${stderr || stdout}`);
+  for (let attempt = 1; ; attempt++) {
+    const { code, stdout, stderr } = run(command, args, cwd, {});
+    if (code === 0) {
+      return stdout;
+    }
+    // qemu-img measures the processor to make a LUKS key, which fails now and then on a busy one
+    if (attempt === 10 || !stderr.includes("Unable to get accurate CPU usage")) {
+      throw new Error(`${command} ${args.join(" ")}: ${stderr || stdout}`);
+    }
   }
-  return stdout;
 }
