@@ -10,7 +10,7 @@ import type { Qcow2Image } from "./qcow2-image.ts";
 const probeLength = 8;
 
 /** The qcow2 format: versions 2 and 3. */
-export const qcow2: Format<Qcow2Image, Qcow2OpenOptions> = defineFormat<
+export const qcow2: Format<Qcow2Image, Qcow2OpenOptions, Qcow2CreateOptions> = defineFormat<
   Qcow2Image,
   Qcow2OpenOptions,
   Qcow2CreateOptions
