@@ -34,6 +34,12 @@ const recipes: readonly Recipe[] = [
     bitmaps: true,
   },
   {
+    name: "version 3 with data only",
+    options: "cluster_size=2k",
+    size: 600 * 1024,
+    commands: [...common, ...compressed],
+  },
+  {
     name: "version 2",
     options: "compat=0.10,cluster_size=1k",
     size: 700 * 1024,

@@ -199,7 +199,7 @@ describe("tables that point at each other", () => {
           }
         }
       }
-      expect(await access.io.isClosed).toBe(false);
+      expect(access.io.isClosed).toBe(false);
       await access.close();
     });
   });
