@@ -10,14 +10,18 @@ import {
   type Storage,
 } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
-import { BlocksImage } from "./blocks-image.ts";
+import { BlocksImage, type BlocksFlaw } from "./blocks-image.ts";
 import { dataOffset, headerLength, probeBlocks, serializeHeader } from "./layout.ts";
 
 /** Blocks that a new image's map has room for. */
 const entries = 1024;
 
-/** The format that the format suite is tested with. */
-export function blocksFormat(blockSize: number): Format<BlocksImage> {
+/**
+ * The format that the format suite is tested with.
+ * @param blockSize - bytes, a power of two
+ * @param flaw - a mistake that it is to make
+ */
+export function blocksFormat(blockSize: number, flaw?: BlocksFlaw): Format<BlocksImage> {
   function* create(storage: Storage, options: CreateOptions): Io<BlocksImage> {
     const { size = 0, preallocation = "none" } = options;
     if (preallocation !== "none" && preallocation !== "zero") {
@@ -26,14 +30,14 @@ export function blocksFormat(blockSize: number): Format<BlocksImage> {
     yield* resizeStorage(storage, 0);
     yield* resizeStorage(storage, dataOffset(entries));
     yield* writeStorage(storage, IoVector.single(serializeHeader({ blockSize, entries, size })), 0);
-    return yield* BlocksImage.open(storage, true);
+    return yield* BlocksImage.open(storage, true, flaw);
   }
   return defineFormat<BlocksImage, OpenOptions, CreateOptions>({
     name: "blocks",
     extensions: [".blk"],
     probeLength: headerLength,
     probe: probeBlocks,
-    open: (storage, { writable = false }) => BlocksImage.open(storage, writable),
+    open: (storage, { writable = false }) => BlocksImage.open(storage, writable, flaw),
     create,
   });
 }

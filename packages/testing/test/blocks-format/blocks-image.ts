@@ -37,6 +37,18 @@ import {
   type BlocksHeader,
 } from "./layout.ts";
 
+/** Mistakes that it can be told to make, to see that the suite finds them. */
+export type BlocksFlaw =
+  | "links before data"
+  | "takes freed blocks at once"
+  | "forgets changes when writing fails"
+  | "doesn't lock blocks"
+  | "doesn't fill new blocks"
+  | "swallows errors of flushing"
+  | "keeps what is cut off"
+  | "never writes its map"
+  | "writes its map, but not its header";
+
 /**
  * The smallest format that does everything: a header, a map of blocks, and the blocks. The map is kept in memory and written by `flush`.
  */
@@ -50,20 +62,27 @@ export class BlocksImage implements FormatDriver {
   #header: BlocksHeader;
   #map: DataView;
   #hosts: HostBlocks;
+  readonly #flaw: BlocksFlaw | undefined;
   #dirty = false;
 
-  private constructor(storage: Storage, header: BlocksHeader, map: DataView, writable: boolean) {
+  private constructor(
+    storage: Storage,
+    header: BlocksHeader,
+    map: DataView,
+    options: { readonly writable: boolean; readonly flaw?: BlocksFlaw | undefined },
+  ) {
     this.#storage = storage;
     this.storages = [storage];
-    this.writable = writable;
+    this.writable = options.writable;
+    this.#flaw = options.flaw;
     this.#header = header;
     this.#map = map;
     this.#hosts = hostsOf(header, map);
   }
 
-  static *open(storage: Storage, writable: boolean): Io<BlocksImage> {
+  static *open(storage: Storage, writable: boolean, flaw?: BlocksFlaw): Io<BlocksImage> {
     const { header, map } = yield* load(storage);
-    return new BlocksImage(storage, header, map, writable);
+    return new BlocksImage(storage, header, map, { writable, flaw });
   }
 
   get size(): number {
@@ -102,6 +121,9 @@ export class BlocksImage implements FormatDriver {
       return inPlace(mapping.storage, mapping.offset, part);
     }
     const block = Math.floor(offset / this.#header.blockSize);
+    if (this.#flaw === "doesn't lock blocks") {
+      return yield* this.#allocate(block, offset, part, options.overwrite);
+    }
     yield* this.#writing.acquire(block);
     const now = this.peekMapping(offset);
     if (now.kind === "raw") {
@@ -122,20 +144,22 @@ export class BlocksImage implements FormatDriver {
       if (reserved === undefined) {
         this.#hosts.putBack(host);
       }
-      this.#writing.release(block);
+      this.#release(block);
     };
     try {
       const start = overwrite ? inside : 0;
       const end = overwrite ? inside + length : 0;
-      yield* zeroStorage(this.#storage, this.#place(host, 0), start);
-      yield* zeroStorage(this.#storage, this.#place(host, end), blockSize - end);
+      if (this.#flaw !== "doesn't fill new blocks") {
+        yield* zeroStorage(this.#storage, this.#place(host, 0), start);
+        yield* zeroStorage(this.#storage, this.#place(host, end), blockSize - end);
+      }
     } catch (error) {
       abort();
       throw error;
     }
     const commit = (): void => {
       this.#link(block, { zero: false, host });
-      this.#writing.release(block);
+      this.#release(block);
     };
     return { storage: this.#storage, offset: this.#place(host, inside), length, commit, abort };
   }
@@ -174,7 +198,7 @@ export class BlocksImage implements FormatDriver {
   *resizeShrink(size: number): Io<void> {
     const { blockSize, entries } = this.#header;
     const last = this.peekMapping(guestOffset(size));
-    if (size % blockSize !== 0 && last.kind === "raw") {
+    if (size % blockSize !== 0 && last.kind === "raw" && this.#flaw !== "keeps what is cut off") {
       // what is cut off must not come back when the disk grows again
       yield* zeroStorage(this.#storage, last.offset, blockSize - (size % blockSize));
     }
@@ -189,19 +213,25 @@ export class BlocksImage implements FormatDriver {
   }
 
   *#flush(): Io<void> {
-    if (this.#dirty) {
+    if (this.#dirty && this.#flaw !== "never writes its map") {
       const header = serializeHeader(this.#header);
       const map = new Uint8Array(this.#map.buffer.slice(0));
       const written = this.#hosts.beginWrite();
       this.#dirty = false;
       try {
         // data before links
-        yield* syncStorage(this.#storage);
+        if (this.#flaw !== "links before data") {
+          yield* syncStorage(this.#storage);
+        }
         yield* writeStorage(this.#storage, IoVector.single(map), mapOffset);
-        yield* writeStorage(this.#storage, IoVector.single(header), 0);
+        if (this.#flaw !== "writes its map, but not its header") {
+          yield* writeStorage(this.#storage, IoVector.single(header), 0);
+        }
       } catch (error) {
-        this.#dirty = true;
-        throw error;
+        this.#dirty = this.#flaw !== "forgets changes when writing fails";
+        if (this.#flaw !== "swallows errors of flushing") {
+          throw error;
+        }
       }
       written();
     }
@@ -248,10 +278,18 @@ export class BlocksImage implements FormatDriver {
 
   #unlink(block: number): void {
     const { host } = parseEntry(this.#map, block);
-    if (host !== undefined) {
+    if (host !== undefined && this.#flaw === "takes freed blocks at once") {
+      this.#hosts.putBack(host);
+    } else if (host !== undefined) {
       this.#hosts.unlink(host);
     }
     this.#link(block, undefined);
+  }
+
+  #release(block: number): void {
+    if (this.#flaw !== "doesn't lock blocks") {
+      this.#writing.release(block);
+    }
   }
 
   #setSize(size: number): void {

@@ -79,8 +79,11 @@ export const discardingCases: readonly FormatCase[] = [
         yield* subject.discardToZero(blockSize, 3 * blockSize);
         yield* subject.write(random.bytes(100), 2 * blockSize + 50);
         yield* subject.check();
+        // now a format may use again what was freed
         yield* subject.flush();
+        yield* subject.sync();
         yield* subject.write(random.bytes(100), blockSize + 50);
+        yield* subject.write(random.bytes(100), 4 * blockSize + 50);
         yield* subject.check();
       }
       yield* subject.reopen();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { all, perform, readStorage, type Io } from "@img/format-core";
+import { all, isImgError, perform, readStorage, type Io } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { expectFailure } from "../../assert/expect-failure.ts";
 import { CountingStorage } from "../../storages/counting-storage.ts";
@@ -78,16 +78,12 @@ export const lifecycleCases: readonly FormatCase[] = [
     variants: "plain",
     opens: "itself",
     *run(subject: FormatSubject): Io<void> {
-      const plan = new FaultPlan();
-      yield* subject.open({ layer: (storage) => new FaultStorage(storage, plan) });
-      yield* subject.write(subject.random.bytes(2 * subject.blockSize), subject.blockSize);
-      plan.add({ on: ["write", "writeZeroes", "resize", "flush", "sync"] });
-      yield* expectFailure(subject.access.io.close(), "closing", "EIO");
-      yield* subject.access.io.close();
-      plan.clear();
-      for (const storage of subject.access.driver.storages) {
-        const read = readStorage(storage, IoVector.single(new Uint8Array(1)), 0);
-        yield* expectFailure(read, `reading ${storage.label}`, "ERR_IMG_CLOSED");
+      for (const on of ["write", "writeZeroes", "flush", "sync"] as const) {
+        const plan = new FaultPlan();
+        yield* subject.open({ files: subject.files, layer: (storage) => new FaultStorage(storage, plan) });
+        yield* subject.writeUnseen(subject.random.bytes(2 * subject.blockSize), subject.blockSize);
+        plan.add({ on });
+        yield* closeAfterFault(subject, plan, on);
       }
     },
   },
@@ -107,6 +103,24 @@ export const lifecycleCases: readonly FormatCase[] = [
     },
   },
 ];
+
+/** Closes an image whose storages fail: whoever asked for what failed hears of it, and everything is closed all the same. */
+function* closeAfterFault(subject: FormatSubject, plan: FaultPlan, on: string): Io<void> {
+  const { access } = subject;
+  let failure: unknown;
+  try {
+    yield* access.io.close();
+  } catch (error) {
+    failure = error;
+  }
+  assert.equal(isImgError(failure, "EIO"), plan.faults.length > 0, `closing while ${on} fails: ${String(failure)}`);
+  yield* access.io.close();
+  plan.clear();
+  for (const storage of access.driver.storages) {
+    const read = readStorage(storage, IoVector.single(new Uint8Array(1)), 0);
+    yield* expectFailure(read, `reading ${storage.label}`, "ERR_IMG_CLOSED");
+  }
+}
 
 async function checkLease(subject: FormatSubject): Promise<void> {
   const lease = await subject.access.lease();

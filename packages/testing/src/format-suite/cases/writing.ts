@@ -171,6 +171,8 @@ export const writingCases: readonly FormatCase[] = [
       // old contents that a careless format would show: written, freed, and taken again
       yield* subject.write(subject.random.bytes(2 * blockSize), 0);
       yield* subject.discardToZero(0, 2 * blockSize);
+      yield* subject.flush();
+      yield* subject.sync();
       const at = blockSize + 100;
       const mapping = yield* access.io.ensureDataMapping(at, 600, true);
       const around = yield* subject.read(0, model.size);

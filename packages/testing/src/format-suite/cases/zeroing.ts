@@ -59,6 +59,7 @@ export const zeroingCases: readonly FormatCase[] = [
     when: ifWritable,
     *run(subject: FormatSubject): Io<void> {
       yield* subject.writeZeroes(10, 2 * subject.blockSize);
+      yield* subject.writeZeroes(5 * subject.blockSize - 10, subject.blockSize + 20);
       yield* subject.reopen();
       yield* subject.check();
     },
