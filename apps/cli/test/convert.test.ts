@@ -61,6 +61,29 @@ describe("img convert", { timeout: 60_000 }, () => {
     expect(sha256("ours.out")).toBe(sha256("theirs.out"));
   });
 
+  it.each([
+    [[], "a.qcow2"],
+    [["-o", "cluster_size=4k,compat=0.10"], "plain.qcow2"],
+    [["-o", "extended_l2=on,refcount_bits=8"], "subclusters.qcow2"],
+    [["-o", "lazy_refcounts=on,compression_type=zstd"], "sub/ov.qcow2"],
+    [["-o", "preallocation=metadata"], "odd.raw"],
+    [["-S", "0"], "plain.qcow2"],
+  ])("writes qcow2 that qemu-img finds sound and the same: %j %s", (options, source) => {
+    const args = ["convert", "-O", "qcow2", ...options, source];
+    expect(qemuImg([...args, "theirs.out"], images.directory)).toMatchObject({ code: 0 });
+    expect(run(...args, "ours.out")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(qemuImg(["check", "-f", "qcow2", "ours.out"], images.directory)).toMatchObject({ code: 0 });
+    expect(qemuImg(["compare", "ours.out", "theirs.out"], images.directory)).toMatchObject({ code: 0 });
+    const described = (name: string): unknown => {
+      const info = JSON.parse(qemuImg(["info", "--output=json", name], images.directory).stdout) as Record<
+        string,
+        unknown
+      >;
+      return [info["virtual-size"], info["cluster-size"], info["format-specific"]];
+    };
+    expect(described("ours.out")).toEqual(described("theirs.out"));
+  });
+
   it("keeps holes, and allocates everything with -S 0", () => {
     const blocks = (name: string): number => statSync(join(images.directory, name)).blocks * 512;
     run("convert", "zeroes.raw", "sparse.out");
@@ -122,6 +145,9 @@ describe("img convert", { timeout: 60_000 }, () => {
       ["-r", "1M", "a.qcow2", "target"],
       ["--salvage", "a.qcow2", "target"],
       ["--object", "secret,id=a,data=b", "luks.qcow2", "target"],
+      ["-O", "qcow2", "-c", "a.qcow2", "target"],
+      ["-O", "qcow2", "-B", "base.raw", "-F", "raw", "ov.qcow2", "target"],
+      ["-O", "qcow2", "-o", "encrypt.format=luks", "a.qcow2", "target"],
       ["nbd:localhost:1", "target"],
       ["a.qcow2", "https://host/target"],
       ['json:{"driver":"vmdk","file.filename":"a.qcow2"}', "target"],

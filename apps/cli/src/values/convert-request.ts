@@ -2,8 +2,7 @@ import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { UsageError } from "../arguments/usage-error.ts";
 import { parseCacheMode, type CacheMode } from "./cache-mode.ts";
-import { checkOptionList, parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
-import { parsePreallocation } from "./preallocation.ts";
+import { checkOptionList } from "./create-options.ts";
 import { parseSize } from "./parse-size.ts";
 import { parseSnapshotOption, type SnapshotOption } from "./snapshot-option.ts";
 
@@ -97,47 +96,5 @@ function checkCombinations(args: ParsedArguments): void {
     if (args.has(key)) {
       throw new UsageError(`${what} isn't supported [ERR_IMG_UNSUPPORTED]`);
     }
-  }
-}
-
-/** How a new target is created. */
-export interface TargetOptions {
-  readonly cache: CacheMode;
-  readonly createOptions: Readonly<Record<string, unknown>>;
-}
-
-/**
- * What the options that depend on the target's format ask for.
- * @throws CommandError in qemu-img's words
- */
-export function targetOptions(args: ParsedArguments, format: string, target: string): TargetOptions {
-  const values = parseCreateOptions(args.values("o"), format, false);
-  const refusals: readonly (readonly [string, string])[] = [
-    ["B", `Backing file not supported for file format '${format}'`],
-    ["F", `Backing file format not supported for file format '${format}'`],
-    ["c", "Compression not supported for this file format"],
-    ["bitmaps", `Format driver '${format}' does not support bitmaps`],
-  ];
-  for (const [key, message] of refusals) {
-    if (args.has(key) && format === "raw") {
-      throw new CommandError(message);
-    }
-  }
-  return {
-    cache: parseCacheMode(args.value("t") ?? "writeback", "cache"),
-    createOptions: createOptions(values, format, target),
-  };
-}
-
-function createOptions(values: CreateOptionValues, format: string, target: string): Readonly<Record<string, unknown>> {
-  const preallocation = values.get("preallocation");
-  if (preallocation === undefined) {
-    return {};
-  }
-  try {
-    return { preallocation: parsePreallocation(preallocation, format) };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new CommandError(`${target}: error while converting ${format}: ${reason}`);
   }
 }
