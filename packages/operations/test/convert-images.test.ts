@@ -324,6 +324,59 @@ describe("convertImages", () => {
     });
   });
 
+  describe("to qcow2", () => {
+    const qcow2 = (name: string, createOptions: Record<string, unknown> = {}): Partial<ConvertImagesOptions> => ({
+      target: { path: at(name), format: "qcow2", createOptions },
+    });
+    const judge = (name: string): void => {
+      qemuImg("check", "-f", "qcow2", at(name));
+      qemuImg("compare", "-f", "raw", "-F", "qcow2", at("disk.raw"), at(name));
+    };
+
+    it("makes an image that is as large as what qemu-img makes", async () => {
+      await convertImages(options("disk.raw", "", qcow2("made.qcow2")));
+      judge("made.qcow2");
+      expect(statSync(at("made.qcow2")).size).toBe(statSync(at("plain.qcow2")).size);
+    });
+
+    it.each([
+      ["zlib", {}],
+      ["zstd", { compressionType: "zstd" }],
+      ["zlib", { clusterSize: 4096 }],
+      ["zlib", { clusterSize: 2 * MiB }],
+    ])("compresses with %s and %j", async (_method, createOptions) => {
+      const name = `compressed-${JSON.stringify(createOptions)}.qcow2`;
+      for (const sparse of [4096, 0]) {
+        await convertImages(options("disk.raw", "", { ...qcow2(name, createOptions), compressed: true, sparse }));
+        judge(name);
+        expect(statSync(at(name)).size).toBeLessThan(disk.length * 0.6 + 12 * MiB);
+      }
+    });
+
+    it("compresses what it reads from a compressed image, cluster sizes apart", async () => {
+      const more = { ...qcow2("small.out", { clusterSize: 16384 }), compressed: true };
+      await convertImages(options("zlib.qcow2", "", more));
+      judge("small.out");
+    });
+
+    it("writes an odd end over a larger image as it is, and keeps what is behind", async () => {
+      qemuImg("create", "-f", "qcow2", at("larger.qcow2"), "8M");
+      execFileSync("qemu-io", ["-c", "write -P 0x55 4M 4M", at("larger.qcow2")]);
+      await convertImages(options("disk.raw", "", { ...qcow2("larger.qcow2"), compressed: true, skipCreate: true }));
+      await convertImages(options("larger.qcow2", "larger.raw"));
+      const found = readFileSync(at("larger.raw"));
+      expect(Buffer.compare(found.subarray(0, disk.length), disk)).toBe(0);
+      expect(found.subarray(4 * MiB).every((byte) => byte === 0x55)).toBe(true);
+      qemuImg("check", at("larger.qcow2"));
+    });
+
+    it("can't compress into a raw image, and creates nothing", async () => {
+      const work = convertImages(options("disk.raw", "raw.z", { compressed: true }));
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_UNSUPPORTED" });
+      expect(existsSync(at("raw.z"))).toBe(false);
+    });
+  });
+
   it("refuses what the format can't do, and creates nothing", async () => {
     const create = { path: at("new.raw"), format: "raw", createOptions: { backing: {} } };
     await expect(convertImages(options("zlib.qcow2", "", { target: create }))).rejects.toThrow();

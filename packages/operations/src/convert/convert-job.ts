@@ -1,7 +1,8 @@
-import { alignDown, type FormatAccess, type Io } from "@img/format-core";
-import { IoVector, nextRun } from "@img/io-vector";
+import { alignDown, alignUp, ImgError, type FormatAccess, type Io } from "@img/format-core";
+import { IoVector, isZero, nextRun } from "@img/io-vector";
 import type { ConvertCursor } from "./convert-cursor.ts";
 import type { ConvertSettings } from "./convert-options.ts";
+import { GranularSource } from "./granular-source.ts";
 import type { SourceDisk } from "./source-disk.ts";
 
 /** Most bytes that are made zero by one request, so that the job can be stopped and its progress be seen. */
@@ -10,9 +11,13 @@ const zeroLimit = 1024 * 1024 * 1024;
 /** One thread's share in a conversion: takes parts from a cursor that others may take from too, and copies them. */
 export class ConvertJob {
   readonly #source: SourceDisk;
+  readonly #runs: GranularSource;
   readonly #target: FormatAccess;
   readonly #settings: ConvertSettings;
   readonly #cursor: ConvertCursor;
+  /** What is written compressed at once; 1 when nothing is. */
+  readonly #block: number;
+  readonly #chunkSize: number;
   /** Buffers that nobody uses at the moment. */
   readonly #buffers: Uint8Array[] = [];
   #zeroes: Uint8Array | undefined;
@@ -22,17 +27,19 @@ export class ConvertJob {
     this.#target = target;
     this.#settings = settings;
     this.#cursor = cursor;
+    this.#block = settings.compressed ? compressedBlock(target) : 1;
+    this.#chunkSize = alignUp(settings.chunkSize, this.#block);
+    this.#runs = new GranularSource(source, this.#block);
   }
 
   /** Takes one part and copies it; `false`: nothing is left to take. */
   *step(): Io<boolean> {
     for (;;) {
       const { position, stopped } = this.#cursor;
-      const rest = this.#source.size - position;
-      if (rest === 0 || stopped) {
+      if (position === this.#source.size || stopped) {
         return false;
       }
-      const { zero, length } = yield* this.#source.runAt(position, rest);
+      const { zero, length } = yield* this.#runs.firstRun(position, this.#source.size);
       const end = zero ? position + Math.min(length, this.#zeroLimit()) : this.#chunkEnd(position);
       if (this.#cursor.take(position, end)) {
         const written = zero ? yield* this.#zero(position, end) : yield* this.#copy(position, end);
@@ -48,18 +55,17 @@ export class ConvertJob {
 
   /** Parts end on multiples of their size, so that they stay aligned however the disk begins. */
   #chunkEnd(position: number): number {
-    const { chunkSize } = this.#settings;
-    return Math.min(alignDown(position, chunkSize) + chunkSize, this.#source.size);
+    return Math.min(alignDown(position, this.#chunkSize) + this.#chunkSize, this.#source.size);
   }
 
   /** Copies a range of at most one buffer; returns the bytes written as data. */
   *#copy(start: number, end: number): Io<number> {
-    const buffer = this.#buffers.pop() ?? new Uint8Array(this.#settings.chunkSize);
+    const buffer = this.#buffers.pop() ?? new Uint8Array(this.#chunkSize);
     try {
       let written = 0;
       let at = start;
       while (at < end) {
-        const { zero, length } = yield* this.#runAt(at, end);
+        const { zero, length } = yield* this.#runs.runAt(at, end);
         written += zero ? yield* this.#zero(at, at + length) : yield* this.#transfer(buffer.subarray(0, length), at);
         at += length;
       }
@@ -69,22 +75,11 @@ export class ConvertJob {
     }
   }
 
-  /** The run at `start` with all that follows of the same kind, up to `end`. */
-  *#runAt(start: number, end: number): Io<{ zero: boolean; length: number }> {
-    const first = yield* this.#source.runAt(start, end - start);
-    let at = start + first.length;
-    while (at < end) {
-      const next = yield* this.#source.runAt(at, end - at);
-      if (next.zero !== first.zero) {
-        break;
-      }
-      at += next.length;
-    }
-    return { zero: first.zero, length: at - start };
-  }
-
   *#transfer(buffer: Uint8Array, offset: number): Io<number> {
     yield* this.#source.read(buffer, offset);
+    if (this.#settings.compressed) {
+      return yield* this.#compress(buffer, offset);
+    }
     const { sparse, targetIsZero } = this.#settings;
     if (sparse === 0) {
       yield* this.#target.io.write(IoVector.single(buffer), offset);
@@ -104,20 +99,51 @@ export class ConvertJob {
     return written;
   }
 
+  *#compress(buffer: Uint8Array, offset: number): Io<number> {
+    const skipZeroes = this.#settings.sparse > 0;
+    let written = 0;
+    for (let at = 0; at < buffer.length; at += this.#block) {
+      const block = buffer.subarray(at, Math.min(at + this.#block, buffer.length));
+      if (skipZeroes && isZero(block)) {
+        yield* this.#zero(offset + at, offset + at + block.length);
+      } else {
+        yield* this.#writeCompressed(block, offset + at);
+        written += block.length;
+      }
+    }
+    return written;
+  }
+
+  /** A target that is larger than the sources has more of their last block, which is left as it is. */
+  *#writeCompressed(block: Uint8Array, offset: number): Io<void> {
+    const isWhole = block.length === this.#block || offset + block.length === this.#target.size;
+    const vector = IoVector.single(block);
+    yield* isWhole ? this.#target.io.writeCompressed(vector, offset) : this.#target.io.write(vector, offset);
+  }
+
   /** Makes a range of the target zero; returns the bytes that this took as data. */
   *#zero(start: number, end: number): Io<number> {
-    const { sparse, targetIsZero, chunkSize } = this.#settings;
+    const { sparse, targetIsZero } = this.#settings;
     if (sparse > 0) {
       if (!targetIsZero) {
         yield* this.#target.io.writeZeroes(start, end - start);
       }
       return 0;
     }
-    const zeroes = (this.#zeroes ??= new Uint8Array(chunkSize));
+    const zeroes = (this.#zeroes ??= new Uint8Array(this.#chunkSize));
     for (let at = start; at < end; at += zeroes.length) {
       const piece = zeroes.subarray(0, Math.min(zeroes.length, end - at));
-      yield* this.#target.io.write(IoVector.single(piece), at);
+      yield* this.#settings.compressed ? this.#compress(piece, at) : this.#target.io.write(IoVector.single(piece), at);
     }
     return end - start;
   }
+}
+
+/** @throws ImgError `ERR_IMG_UNSUPPORTED` when `target` can't hold compressed data */
+function compressedBlock(target: FormatAccess): number {
+  const { driver } = target;
+  if (driver.writeCompressed === undefined || driver.compressedBlockSize === undefined) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${String(driver)} can't hold compressed data`);
+  }
+  return driver.compressedBlockSize;
 }

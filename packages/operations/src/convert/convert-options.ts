@@ -10,6 +10,11 @@ export interface ConvertOptions extends AbortOptions {
   readonly sparse?: number;
   /** The target is known to read as zero everywhere, so that zeroes need not be written at all. Default `false`. */
   readonly targetIsZero?: boolean;
+  /**
+   * Store data compressed, block by block; what doesn't get smaller is stored as it is. Only into images that can hold it, and where they hold
+   * nothing yet. Default `false`.
+   */
+  readonly compressed?: boolean;
   /** Parts that may be in flight at once, where storages answer later. Default 8. */
   readonly parallel?: number;
   /** Most bytes of a part; each part in flight has a buffer of this size. Default 2 MiB, or 1 MiB when more than 4 may be in flight. */
@@ -22,7 +27,7 @@ export interface ConvertOptions extends AbortOptions {
 export interface ConvertResult {
   /** Size in bytes of the disk that was converted. */
   readonly size: number;
-  /** Bytes that were written as data. */
+  /** Bytes that were written as data, before they were compressed. */
   readonly written: number;
 }
 
@@ -30,6 +35,7 @@ export interface ConvertResult {
 export interface ConvertSettings {
   readonly sparse: number;
   readonly targetIsZero: boolean;
+  readonly compressed: boolean;
   readonly parallel: number;
   readonly chunkSize: number;
 }
@@ -41,12 +47,12 @@ const MiB = 1024 * 1024;
  * @throws RangeError when a number is out of its range
  */
 export function convertSettings(options: ConvertOptions): ConvertSettings {
-  const { sparse = 4096, targetIsZero = false, parallel = 8 } = options;
+  const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
   const { chunkSize = parallel > 4 ? MiB : 2 * MiB } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);
-  return { sparse, targetIsZero, parallel, chunkSize };
+  return { sparse, targetIsZero, compressed, parallel, chunkSize };
 }
 
 function checkInteger(name: string, value: number, least: number): void {

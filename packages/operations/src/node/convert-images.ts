@@ -12,7 +12,7 @@ import { UnsyncedStorage } from "./unsynced-storage.ts";
 
 /** What {@link convertImages} is to do. */
 export interface ConvertImagesOptions
-  extends AbortOptions, Pick<ConvertOptions, "sparse" | "chunkSize" | "onProgress"> {
+  extends AbortOptions, Pick<ConvertOptions, "sparse" | "compressed" | "chunkSize" | "onProgress"> {
   /** The images, behind each other if there are several. At least one. */
   readonly sources: readonly ImageSpec[];
   readonly target: ConvertTarget;
