@@ -68,6 +68,10 @@ describe("MemoryStorage", () => {
       { kind: "hole", offset: 0, length: 2 ** 50 },
       { kind: "data", offset: 2 ** 50, length: 1 },
     ]);
+    storage.write(IoVector.single(Uint8Array.of(1)), 10);
+    expect(storage.extents(2 ** 20, 2 ** 40)).toEqual([{ kind: "hole", offset: 2 ** 20, length: 2 ** 40 }]);
+    storage.writeZeroes(2 ** 20, 2 ** 40);
+    expect(storage.allocatedSize()).toBe(2 * page);
     storage.writeZeroes(0, 2 ** 50 + 1);
     expect(storage.allocatedSize()).toBe(0);
   });

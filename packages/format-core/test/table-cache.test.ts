@@ -165,6 +165,19 @@ describe.each(bothWorlds)("TableCache in the $name world", ({ run }) => {
     expect(await run(cache.get(1))).toEqual({ value: 5 });
   });
 
+  it("drops older tables for one that is put in, whatever its size, until somebody puts in another", () => {
+    const { cache } = cacheOver(20);
+    for (const key of [1, 2, 3]) {
+      cache.insert(key, { value: key });
+    }
+    expect([cache.keys().sort(), cache.bytes]).toEqual([[2, 3], 20]);
+    const small = cacheOver(5).cache;
+    small.insert(1, { value: 1 });
+    expect(small.keys()).toEqual([1]);
+    small.insert(2, { value: 2 });
+    expect(small.keys()).toEqual([2]);
+  });
+
   it("replaces clean tables, but neither pinned nor changed ones", async () => {
     const { cache } = cacheOver(100);
     cache.insert(1, { value: 1 });

@@ -451,6 +451,31 @@ describe("leases", () => {
     await top.close();
   });
 
+  it("tell the driver when nobody holds any more, and not before", async () => {
+    const storage = new WatchedStorage(new MemoryStorage(), { delay: () => 2 });
+    const image = blockImage(storage, { size: 4 * block });
+    let idle = 0;
+    Object.defineProperty(image.driver, "onIdle", { value: () => ++idle });
+    const lease = await image.lease();
+    await image.write(pattern(2 * block), 0);
+    await image.read(new Uint8Array(100), 0);
+    expect(idle).toBe(0);
+    const discarded = image.discardToZero(0, block);
+    await turn();
+    expect(idle).toBe(0);
+    lease.release();
+    expect(idle).toBe(0);
+    await discarded;
+    // before it, so that what was freed may be reused in it, and after it
+    expect(idle).toBe(2);
+    await image.read(new Uint8Array(100), block);
+    expect(idle).toBe(3);
+    await Promise.all([image.read(new Uint8Array(100), block), image.read(new Uint8Array(100), block)]);
+    expect(idle).toBe(4);
+    await image.close();
+    expect(idle).toBe(5);
+  });
+
   it("are waited for by a write, which then finds the disk shorter", async () => {
     const image = emptyImage(4 * block);
     const pause = new Pause();

@@ -139,9 +139,10 @@ export class BlockDriver implements FormatDriver {
   }
 
   *ensureZeroMapping(offset: GuestOffset, length: number): Io<HandledRange> {
-    return yield* this.#change(offset, length, (block) =>
-      block?.kind === "data" && block.shared !== true ? { kind: "zero", host: block.host } : { kind: "zero" },
-    );
+    return yield* this.#change(offset, length, (block) => {
+      if (block?.kind === "zero") return block;
+      return block?.kind === "data" && block.shared !== true ? { kind: "zero", host: block.host } : { kind: "zero" };
+    });
   }
 
   *discardToZero(offset: GuestOffset, length: number): Io<HandledRange> {
