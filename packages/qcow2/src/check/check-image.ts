@@ -63,7 +63,7 @@ export function* countReferences(
     return { state, end: 0 };
   }
   state.totalClusters = Math.ceil((header.size - (header.size % sectorSize)) / state.clusterSize);
-  yield* state.recorded.load(state.fileClusters + 1);
+  yield* state.recorded.load(state.fileClusters + 1, state.scratch);
   yield* referEverything(state, loaded, snapshots);
   const highest = yield* compareRefcounts(state);
   return { state, end: (highest + 1) * state.clusterSize };

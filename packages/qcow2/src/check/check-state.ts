@@ -6,6 +6,7 @@ import { clusterKindNumber, type ClusterKind } from "./cluster-kind.ts";
 import type { Findings } from "./findings.ts";
 import { RecordedRefcounts } from "./recorded-refcounts.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
+import { ScratchBuffer } from "./scratch-buffer.ts";
 
 /** References past the end of the file that are remembered one by one. */
 const mostBeyond = 65536;
@@ -23,6 +24,8 @@ export class CheckState {
   readonly findings: Findings;
   readonly references: ReferenceCounts;
   readonly recorded: RecordedRefcounts;
+  /** For tables that are looked through at once. */
+  readonly scratch: ScratchBuffer = new ScratchBuffer();
   /** What each cluster is used for, as numbers of kinds; `undefined`: nobody wants to know. */
   readonly kinds: Uint8Array | undefined;
   /** Clusters whose refcounts are compared: those of the file, and one more when compressed data reaches into it. */

@@ -11,22 +11,26 @@ export function* compareRefcounts(state: CheckState): Io<number> {
   const { counters } = state.references;
   const leaked = clusterKindNumber("leaked");
   let highest = 0;
-  yield* recorded.visit(state.comparedClusters, (first, refcounts, count, known) => {
+  yield* recorded.visit(state.comparedClusters, ({ first, count, known, uniform, refcounts }) => {
     if (!known) {
       reportUnknown(state, first, count);
       return;
     }
+    if (uniform !== undefined && state.references.areAll(uniform, first, count)) {
+      highest = uniform === 0 ? highest : first + count - 1;
+      return;
+    }
     for (let index = 0; index < count; index++) {
-      const refcount = refcounts[index] ?? 0;
+      const refcount = uniform ?? refcounts[index] ?? 0;
       const references = counters[first + index] ?? 0;
+      if (refcount !== references) {
+        reportMismatch(state, first + index, refcount, references);
+        if (references === 0 && kinds !== undefined) {
+          kinds[first + index] = leaked;
+        }
+      }
       if (refcount !== 0 || references !== 0) {
         highest = first + index;
-        if (refcount !== references) {
-          reportMismatch(state, first + index, refcount, references);
-          if (references === 0 && kinds !== undefined) {
-            kinds[first + index] = leaked;
-          }
-        }
       }
     }
   });

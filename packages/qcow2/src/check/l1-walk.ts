@@ -28,8 +28,6 @@ export interface L1Place {
 export class L1Walk {
   readonly #state: CheckState;
   readonly #coverage: number;
-  /** Holds L2 tables; made for the first one. */
-  #buffer: Uint8Array | undefined;
 
   constructor(state: CheckState) {
     this.#state = state;
@@ -88,10 +86,7 @@ export class L1Walk {
     }
     yield* checkpoint();
     const length = tables * clusterSize;
-    if (this.#buffer === undefined || this.#buffer.length < length) {
-      this.#buffer = new Uint8Array(length);
-    }
-    const bytes = this.#buffer.subarray(0, length);
+    const bytes = this.#state.scratch.take(length);
     yield* readStorage(storage, IoVector.single(bytes), offset);
     const scan = scans.of(offset);
     for (let index = 0; index < tables; index++) {

@@ -34,6 +34,7 @@ export class L2Scan {
   /** Id of the snapshot whose tables they are. */
   readonly #snapshot: string | undefined;
   readonly #kind: ClusterKind;
+  readonly #kindNumber: number;
   /** Bits that an entry of the usual kind doesn't have. */
   readonly #unusualHigh: number;
   readonly #unusualLow: number;
@@ -51,7 +52,9 @@ export class L2Scan {
     this.#judges = judges;
     this.#snapshot = snapshot;
     this.#kind = snapshot === undefined ? "data" : "snapshot";
-    this.#unusualHigh = compressedFlag | reservedHigh;
+    this.#kindNumber = clusterKindNumber(this.#kind);
+    // a cluster number that isn't below 2^31 is past the end of every file that can be checked
+    this.#unusualHigh = compressedFlag | reservedHigh | (offsetHigh & ~(2 ** (layout.clusterBits - 1) - 1));
     this.#unusualLow = layout.clusterSize - 1 - (layout.hasZeroFlag ? zeroFlag : 0);
   }
 
@@ -76,15 +79,11 @@ export class L2Scan {
 
   #scanInternal(bytes: DataView, place: L2TablePlace, from: number, to: number): void {
     const { clusterBits, clusterSize, entryLength, extended, hasZeroFlag } = this.#state.layout;
-    const { fileClusters, recorded, kinds, references } = this.#state;
-    const kind = clusterKindNumber(this.#kind);
-    const judges = this.#judges;
+    const { fileClusters } = this.#state;
     const unusualHigh = this.#unusualHigh;
     const unusualLow = this.#unusualLow;
-    const highUnit = 2 ** (32 - clusterBits);
-    const { ones } = recorded;
-    let { counters, limit } = references;
-    let next = this.#next / clusterSize;
+    const highShift = 32 - clusterBits;
+    let next = alignedCluster(this.#next, clusterSize);
     let allocated = 0;
     let fragmented = 0;
     for (let within = from; within < to; within += entryLength) {
@@ -97,33 +96,59 @@ export class L2Scan {
         continue;
       }
       if ((high & unusualHigh) === 0 && (low & unusualLow) === 0 && (zeroes & present) === 0) {
-        const cluster = (high & offsetHigh) * highUnit + (low >>> clusterBits);
+        const cluster = ((high & offsetHigh) << highShift) | (low >>> clusterBits);
         if (cluster === 0 && hasZeroFlag && (low & zeroFlag) !== 0) {
           continue;
         }
-        const count = counters[cluster] ?? limit;
-        const one = ((ones[cluster >>> 3] ?? 0) >>> (cluster & 7)) & 1;
-        // the sign is the COPIED flag
-        if (cluster !== 0 && cluster < fileClusters && count < limit && (!judges || one === high >>> 31)) {
-          counters[cluster] = count + 1;
-          if (kinds?.[cluster] === 0) {
-            kinds[cluster] = kind;
+        if (cluster !== 0 && cluster < fileClusters) {
+          const run = extended ? 1 : runLength(bytes, at, place.start + to, clusterSize);
+          // the sign is the COPIED flag
+          const counted = this.#countRun(cluster, Math.min(run, fileClusters - cluster), high >>> 31);
+          if (counted > 0) {
+            allocated += counted;
+            if (next !== 0 && next !== cluster) {
+              fragmented++;
+            }
+            next = cluster + counted;
+            within += (counted - 1) * entryLength;
+            continue;
           }
-          allocated++;
-          if (next !== 0 && next !== cluster) {
-            fragmented++;
-          }
-          next = cluster + 1;
-          continue;
         }
       }
-      this.#next = next * clusterSize;
+      if (next >= 0) {
+        this.#next = next * clusterSize;
+      }
       this.#entry(bytes, place, within);
-      next = this.#next / clusterSize;
-      ({ counters, limit } = references);
+      next = alignedCluster(this.#next, clusterSize);
     }
-    this.#next = next * clusterSize;
+    if (next >= 0) {
+      this.#next = next * clusterSize;
+    }
     this.#addStatistics(allocated, fragmented);
+  }
+
+  /**
+   * Counts references to clusters behind each other, as far as each can be counted and its COPIED flag is right.
+   * @param copied - the flag of all of them, 0 or 1
+   * @returns how many of them
+   */
+  #countRun(first: number, length: number, copied: number): number {
+    const { counters, limit } = this.#state.references;
+    const { ones } = this.#state.recorded;
+    const { kinds } = this.#state;
+    const judges = this.#judges;
+    for (let cluster = first; cluster < first + length; cluster++) {
+      const count = counters[cluster] ?? limit;
+      const one = ((ones[cluster >>> 3] ?? 0) >>> (cluster & 7)) & 1;
+      if (count >= limit || (judges && one !== copied)) {
+        return cluster - first;
+      }
+      counters[cluster] = count + 1;
+      if (kinds?.[cluster] === 0) {
+        kinds[cluster] = this.#kindNumber;
+      }
+    }
+    return length;
   }
 
   #scanExternal(bytes: DataView, place: L2TablePlace, from: number, to: number): void {
@@ -300,6 +325,27 @@ export class L2Scan {
       ...(this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }),
     }));
   }
+}
+
+/** How many entries from `at` on, at most up to `end`, name clusters behind each other with the same flags. At least 1. */
+function runLength(bytes: DataView, at: number, end: number, clusterSize: number): number {
+  const high = bytes.getInt32(at);
+  let low = bytes.getInt32(at + 4);
+  let next = at + 8;
+  while (next < end) {
+    low = (low + clusterSize) | 0;
+    if (bytes.getInt32(next + 4) !== low || bytes.getInt32(next) !== high) {
+      break;
+    }
+    next += 8;
+  }
+  return (next - at) / 8;
+}
+
+/** The cluster at a host offset; −1, which none is equal to, where it isn't aligned or is very far away. */
+function alignedCluster(offset: number, clusterSize: number): number {
+  const cluster = offset / clusterSize;
+  return cluster === (cluster | 0) ? cluster : -1;
 }
 
 interface Entry {

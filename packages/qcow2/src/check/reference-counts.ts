@@ -1,3 +1,4 @@
+import { isZero } from "@img/io-vector";
 import { ImgError } from "@img/format-core";
 
 type Counters = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -37,6 +38,21 @@ export class ReferenceCounts {
   /** References to a cluster. */
   get(cluster: number): number {
     return this.counters[cluster] ?? 0;
+  }
+
+  /** Whether `count` clusters from `first` on all have `references` references; `false` also where that would take long to find out. */
+  areAll(references: number, first: number, count: number): boolean {
+    const { counters } = this;
+    if (references === 0) {
+      const width = counters.BYTES_PER_ELEMENT;
+      return isZero(new Uint8Array(counters.buffer, first * width, count * width));
+    }
+    if (!(counters instanceof Uint8Array) || first % 4 !== 0 || count % 4 !== 0 || references > 0xff) {
+      return false;
+    }
+    const words = new Int32Array(counters.buffer, first, count / 4);
+    const word = (references * 0x0101_0101) | 0;
+    return words.every((each) => each === word);
   }
 
   /** Counts a reference. `false`: no more can be counted. */
