@@ -14,6 +14,7 @@ import { expectImgError } from "./support/expect-error.ts";
 import { text } from "./support/extension-bytes.ts";
 import { ImageBuilder, type ImageKind } from "./support/image-builder.ts";
 import { openBuilt, readDisk } from "./support/open-built.ts";
+import { snapshotBytes, snapshotExtra } from "./support/snapshot-bytes.ts";
 import { bothWorlds } from "./support/worlds.ts";
 
 const size = 64 * 512;
@@ -109,6 +110,33 @@ describe.each(bothWorlds)("an open image ($name)", (world) => {
           diskSize: 1024,
         },
       ]);
+    });
+
+    it("of snapshots with a machine's state, and of those that record nothing of it", async () => {
+      const built = new ImageBuilder({ size, version: 2 });
+      const place = { l1TableOffset: built.l1Offset, l1Size: built.l1Size, id: "1", name: "x" };
+      built.rawSnapshot(snapshotBytes({ ...place, dateSeconds: 12, dateNanoseconds: 34, vmClock: 3_000_000_007n }));
+      built.rawSnapshot(snapshotBytes({ ...place, extra: snapshotExtra(77, 512, 99n) }));
+      const shared = {
+        id: "1",
+        name: "x",
+        vmClockSeconds: 0,
+        vmClockNanoseconds: 0,
+        dateSeconds: 0,
+        dateNanoseconds: 0,
+      };
+      const [first, second] = (await describeBuilt(built)).snapshots!;
+      expect(JSON.stringify(first)).not.toContain("diskSize");
+      expect(first).toEqual({
+        ...shared,
+        vmStateSize: 0,
+        dateSeconds: 12,
+        dateNanoseconds: 34,
+        vmClockSeconds: 3,
+        vmClockNanoseconds: 7,
+      });
+      expect(Object.keys(first!)).not.toContain("icount");
+      expect(second).toEqual({ ...shared, vmStateSize: 77, diskSize: 512, icount: 99 });
     });
 
     it("by its label", async () => {
@@ -386,6 +414,27 @@ describe.each(bothWorlds)("an open image ($name)", (world) => {
       built.backingName = "base-2";
       await replace(storage, built.build());
       await expectImgError("ERR_IMG_UNSUPPORTED", 'the image changed its backing file from "base-1" to "base-2"', () =>
+        invalidate(image),
+      );
+    });
+
+    it("is refused when another backing format is recorded, or none", async () => {
+      const built = new ImageBuilder({ size });
+      built.backingName = "base";
+      const recorded = (...data: readonly Uint8Array[]): Uint8Array => {
+        built.extensions = [
+          { type: data.length === 0 ? 1 : extensionTypes.backingFormat, data: data[0] ?? text("raw") },
+        ];
+        return built.build();
+      };
+      const storage = new MemoryStorage(recorded(text("raw")));
+      const image = await world.run(qcow2.openIo(world.storage(storage), { backing: null }));
+      await replace(storage, recorded(text("vdi")));
+      await expectImgError("ERR_IMG_UNSUPPORTED", 'changed its backing format from "raw" to "vdi"', () =>
+        invalidate(image),
+      );
+      await replace(storage, recorded());
+      await expectImgError("ERR_IMG_UNSUPPORTED", 'changed its backing format from "raw" to none', () =>
         invalidate(image),
       );
     });

@@ -1,7 +1,7 @@
 import { SeededRandom } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { compressedCluster, entryOffset } from "../src/index.ts";
-import { checkReserved, entryText, type L2EntryLayout } from "../src/tables/l2-entry.ts";
+import { checkReserved, compressedEntry, entryText, type L2EntryLayout } from "../src/tables/l2-entry.ts";
 import { expectImgError } from "./support/expect-error.ts";
 
 const halves = (entry: bigint): [high: number, low: number] => [Number(entry >> 32n), Number(entry & 0xffff_ffffn)];
@@ -80,6 +80,30 @@ describe.each(Array.from({ length: 13 }, (_, index) => index + 9))(
         const entry = (BigInt(random.next()) << 32n) | BigInt(random.next());
         await check(entry);
         await check(entry & ~(0x1ffn << 53n));
+      }
+    });
+
+    it("is put into an entry as it is read from one", async () => {
+      const random = new SeededRandom(bits + 100);
+      // what is behind the data is to be a number, too
+      const most = Number(mostOffset < largest ? mostOffset : largest) - 2 ** 22;
+      for (let round = 0; round < 500; round++) {
+        const offset = random.pick([0, 1, 511, 512, 2 ** 32 - 1, 2 ** 32, most, random.integer(0, most)]);
+        const length = random.pick([1, 2, 512, 513, 2 ** bits, random.integer(1, 2 ** bits)]);
+        const { high, low } = compressedEntry(offset, length, bits);
+        const entry = (BigInt(high) << 32n) | BigInt(low);
+        const sectors = (BigInt(offset) + BigInt(length) - 1n) / 512n - BigInt(offset) / 512n;
+        expect(entry).toBe((1n << 62n) | (sectors << offsetBits) | BigInt(offset));
+        const found = compressedCluster(high, low, bits);
+        expect(found.offset).toBe(offset);
+        // whole sectors: at least what is there, and less than a sector more
+        expect(found.length).toBeGreaterThanOrEqual(length);
+        expect(found.length - length).toBeLessThan(512);
+      }
+      if (mostOffset < largest) {
+        await expectImgError("ERR_IMG_NO_SPACE", "no entry can point there", () =>
+          compressedEntry(Number(mostOffset) + 1, 1, bits),
+        );
       }
     });
 

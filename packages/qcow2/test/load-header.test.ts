@@ -44,6 +44,16 @@ describe.each(bothWorlds)("the first cluster ($name)", (world) => {
     expect((await load(image({ backingFileOffset: 0x100, backingFileSize: 0 }))).backingName).toBe(undefined);
   });
 
+  it("has no extensions in the backing file's name, also without an end marker", async () => {
+    const extensions = extensionBytes({ type: 77, data: text("12345678") });
+    // as an extension, this would be longer than the cluster
+    const name = "/long/name/of/a/file/that/is/below";
+    const at = 112 + extensions.length;
+    const loaded = await load(image({ backingFileOffset: at, backingFileSize: name.length }, extensions, text(name)));
+    expect(loaded.extensions.map(({ type }) => type)).toEqual([77]);
+    expect(loaded.backingName).toBe(name);
+  });
+
   it("is read on when its extensions are longer than usual", async () => {
     const long = extensionBytes({ type: 77, data: new Uint8Array(6000).fill(7) }, { type: 78, data: text("last") });
     const loaded = await load(image({}, long, new Uint8Array(8)));

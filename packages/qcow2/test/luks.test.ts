@@ -47,6 +47,24 @@ describe("a LUKS header", () => {
     expect(header.slots[7]).toMatchObject({ active: true, keyOffset: (8 + 7 * 504) * 512 });
   });
 
+  it("may have texts that fill their fields", () => {
+    const bytes = luksBytes();
+    const fields = [
+      [8, 32],
+      [40, 32],
+      [72, 32],
+      [168, 40],
+    ] as const;
+    for (const [at, length] of fields) {
+      bytes.fill(0x61, at, at + length);
+    }
+    // the fields behind them begin with something, too
+    bytes.fill(0x7f, 104, 108);
+    bytes.fill(0x7f, 208, 212);
+    const { cipherName, cipherMode, hash, uuid } = parseLuksHeader(bytes);
+    expect([cipherName, cipherMode, hash, uuid].map((each) => each.length)).toEqual([32, 32, 32, 40]);
+  });
+
   it("is refused without its magic bytes, or of another version", async () => {
     for (let at = 0; at < 6; at++) {
       const bytes = luksBytes();

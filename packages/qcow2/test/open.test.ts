@@ -402,6 +402,29 @@ describe.each(bothWorlds)("opening ($name)", (world) => {
     expect(storage.counts.read).toEqual({ calls: 1, bytes: 4096 });
   });
 
+  it("to write is refused for what must not be written", async () => {
+    const image = base();
+    image.snapshot({ id: "1", name: "x" });
+    const rules = [
+      ["ERR_IMG_READ_ONLY", "a snapshot can't be written", {}, { snapshot: "1" }],
+      ["ERR_IMG_CORRUPT", "is marked as corrupt", { incompatibleFeatures: 2 }, {}],
+      ["ERR_IMG_CORRUPT", "was not closed properly", { incompatibleFeatures: 1 }, {}],
+      ["ERR_IMG_UNSUPPORTED", "is encrypted", { cryptMethod: 1 }, {}],
+    ] as const;
+    for (const [code, message, fields, options] of rules) {
+      image.fields = fields;
+      const bytes = image.build();
+      const memory = new MemoryStorage(bytes);
+      const storage = world.storage(memory);
+      await expectImgError(code, message, () => world.run(qcow2.openIo(storage, { writable: true, ...options })));
+      assertBytes(memory.toUint8Array(), bytes, "the image");
+    }
+    const readOnly = world.storage(new MemoryStorage(base().build(), { writable: false }));
+    await expectImgError("ERR_IMG_READ_ONLY", "memory is read-only", () =>
+      world.run(qcow2.openIo(readOnly, { writable: true })),
+    );
+  });
+
   it("works through a registry, by probing", async () => {
     const gate = gateWith(base());
     const registry = new FormatRegistry([qcow2]);
