@@ -11,7 +11,7 @@ const configuration = fileURLToPath(new URL("../../tsconfig.json", import.meta.u
 export function typeErrors(paths: readonly string[]): string[] {
   const { config } = ts.readConfigFile(configuration, (path) => readFileSync(path, "utf8")) as { config: unknown };
   const directory = fileURLToPath(new URL("../..", import.meta.url));
-  const parsed = ts.parseJsonConfigFileContent(config, ts.sys, directory);
+  const parsed = ts.parseJsonConfigFileContent(config, ts.sys, directory, undefined, configuration);
   const options: ts.CompilerOptions = {
     ...parsed.options,
     incremental: false,

@@ -3,16 +3,19 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { format } from "node:util";
 import type { Document } from "./document.ts";
-import type { FencedBlock } from "./fenced-block.ts";
 
 /** A program in a document: a block of TypeScript or JavaScript with imports. */
 export interface Example {
   /** Where it stands, for people. */
   readonly name: string;
+  readonly language: "ts" | "js";
   readonly text: string;
   /** A file with the program as it stands, for the type checker. */
   readonly path: string;
 }
+
+/** Where examples suppose images to be. */
+const imagesDirectory = "/var/lib/images";
 
 /** What one `console.log` of an example printed, and what the document says that it prints. */
 export interface Printed {
@@ -34,22 +37,25 @@ export function extractExamples(documents: readonly Document[]): Example[] {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   return documents.flatMap((document) =>
-    document.blocks.filter(isProgram).map(({ line, text }) => {
+    document.blocks.flatMap((block) => {
+      const { language, line, text } = block;
+      if ((language !== "ts" && language !== "js") || !/^import /m.test(text)) {
+        return [];
+      }
       const name = `${document.path}:${String(line)}`;
-      const path = join(directory, `${name.replaceAll(/[^a-zA-Z0-9]+/g, "-")}.ts`);
+      const path = join(directory, `${name.replaceAll(/[^a-zA-Z0-9]+/g, "-")}.${language}`);
       writeFileSync(path, `${text}\n`);
-      return { name, text, path };
+      return [{ name, language, text, path }];
     }),
   );
 }
 
-function isProgram({ language, text }: FencedBlock): boolean {
-  return /^(?:ts|js)$/.test(language) && /^import /m.test(text);
-}
-
-/** Runs an example, and collects what it prints. */
-export async function runExample(example: Example): Promise<Printed[]> {
-  const lines = example.text.split("\n");
+/**
+ * Runs an example, and collects what it prints.
+ * @param images - the directory that stands for `/var/lib/images`, in what is promised too
+ */
+export async function runExample(example: Example, images: string): Promise<Printed[]> {
+  const lines = example.text.replaceAll(imagesDirectory, images).split("\n");
   const outputs = new Map<number, string[]>();
   const print = (line: number, ...values: readonly unknown[]): void => {
     const list = outputs.get(line) ?? [];
@@ -57,7 +63,7 @@ export async function runExample(example: Example): Promise<Printed[]> {
     outputs.set(line, list);
   };
   Reflect.set(globalThis, "printedByExample", print);
-  const path = example.path.replace(/\.ts$/, "-run.ts");
+  const path = `${example.path.slice(0, -3)}-run.${example.language}`;
   const traced = lines.map((text, index) => {
     const found = call.exec(text);
     return found === null ? text : `${found[1] ?? ""}printedByExample(${String(index + 1)}, ${found[2] ?? ""});`;
