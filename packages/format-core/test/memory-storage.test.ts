@@ -163,6 +163,16 @@ describe("MemoryStorage", () => {
         () => storage.flush(),
         () => storage.sync(),
         () => storage.invalidate(),
+        () => storage.readSync(IoVector.single(new Uint8Array(1)), 0),
+        () => storage.writeSync(IoVector.single(new Uint8Array(1)), 0),
+        () => storage.writeZeroesSync(0, 1),
+        () => storage.discardSync(0, 1),
+        () => storage.extentsSync(0, 1),
+        () => storage.allocatedSizeSync(),
+        () => storage.resizeSync?.(1),
+        () => storage.flushSync(),
+        () => storage.syncSync(),
+        () => storage.invalidateSync(),
       ]) {
         expect(use).toThrow(expect.objectContaining({ code: "ERR_IMG_CLOSED" }));
       }

@@ -296,6 +296,39 @@ describe.each(bothWorlds)("changing an image in the $name world", (world) => {
     await expect(run(image.io.ensureDataMapping(0, 0, false))).rejects.toThrow(RangeError);
   });
 
+  it("hands whole blocks to be compressed to the driver, and nothing else", async () => {
+    const image = emptyImage(3 * block + 100);
+    const vector = (length: number): IoVector => IoVector.single(pattern(length));
+    await expect(run(image.io.writeCompressed(vector(block), 0))).rejects.toMatchObject({
+      code: "ERR_IMG_UNSUPPORTED",
+    });
+    Object.defineProperty(image.driver, "compressedBlockSize", { value: block });
+    Object.defineProperty(image.driver, "writeCompressed", {
+      *value(from: IoVector, offset: number): Io<void> {
+        const bytes = new Uint8Array(block);
+        bytes.set(from.toUint8Array());
+        image.driver.blocks.set(offset / block, { kind: "special", bytes });
+      },
+    });
+    for (const [offset, length] of [
+      [1, block],
+      [0, block + 1],
+      [block, 2 * block + 99],
+      [100, 3 * block],
+    ] as const) {
+      await expect(run(image.io.writeCompressed(vector(length), offset))).rejects.toThrow(RangeError);
+    }
+    expect(image.driver.blocks.size).toBe(0);
+    await expect(run(image.io.writeCompressed(vector(block), 3 * block))).rejects.toMatchObject({
+      code: "ERR_IMG_OUT_OF_RANGE",
+    });
+    await run(image.io.writeCompressed(vector(2 * block + 100), block));
+    const expected = new Uint8Array(3 * block + 100);
+    expected.set(pattern(2 * block + 100), block);
+    expectBytes(await contentsOf(image, world), expected);
+    expect([...image.driver.blocks.keys()]).toEqual([1, 2, 3]);
+  });
+
   it("lets the driver look at data first, and hear when the write is over", async () => {
     const image = emptyImage(4 * block);
     const log: string[] = [];

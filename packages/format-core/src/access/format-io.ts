@@ -114,6 +114,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.writeCompressed */
   *writeCompressed(from: IoVector, offset: number): Io<void> {
+    checkRange(offset, from.length);
     yield* this.shared(() => this.#writeCompressed(from, offset));
   }
 
@@ -124,15 +125,15 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     if (driver.writeCompressed === undefined || block === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${String(driver)} can't hold compressed data`);
     }
+    const end = offset + from.length;
+    if (offset % block !== 0 || (end % block !== 0 && end !== driver.size)) {
+      throw new RangeError(
+        `${String(from.length)} bytes at ${hex(offset)}: compressed writes are of whole blocks of ${String(block)} bytes`,
+      );
+    }
     for (let done = 0; done < from.length; done += block) {
-      const at = offset + done;
       const part = from.slice(done, Math.min(done + block, from.length));
-      if (at % block !== 0 || (part.length < block && at + part.length < driver.size)) {
-        throw new RangeError(
-          `${String(from.length)} bytes at ${hex(offset)}: compressed writes are of whole blocks of ${String(block)} bytes`,
-        );
-      }
-      yield* driver.writeCompressed(part, guestOffset(at));
+      yield* driver.writeCompressed(part, guestOffset(offset + done));
     }
   }
 
