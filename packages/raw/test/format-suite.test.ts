@@ -6,7 +6,7 @@ const manifest: FormatManifest = { anything: true, grows: true, shrinks: true };
 
 describe("raw", () => {
   for (const { name, run } of formatSuite({ format: raw }, manifest)) {
-    it(name, run);
+    it(name, run, 60_000);
   }
 });
 
@@ -25,6 +25,6 @@ describe("raw, at an offset in its storage", () => {
     { anything: true, creates: false },
   );
   for (const { name, run } of windowed) {
-    it(name, run);
+    it(name, run, 60_000);
   }
 });

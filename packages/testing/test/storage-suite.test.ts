@@ -28,32 +28,36 @@ describe("the storage suite", () => {
 
   describe("lets a sound storage pass", () => {
     for (const { name, run } of storageSuite(soundFactory, memoryManifest)) {
-      it(name, run);
+      it(name, run, 60_000);
     }
   });
 
   describe("catches a storage of which is true that", () => {
     for (const mutant of mutants) {
-      it(mutant.name, async () => {
-        const { create } = mutant;
-        const factory = {
-          ...soundFactory,
-          create,
-          ...(mutant.readOnly === undefined ? {} : { readOnly: mutant.readOnly }),
-          ...(mutant.reopen === undefined ? {} : { reopen: mutant.reopen }),
-        };
-        const suite = storageSuite(factory, { ...memoryManifest, ...mutant.manifest });
-        const catching = suite.filter((each) => isCaughtBy(mutant, each));
-        expect(catching.length).toBeGreaterThanOrEqual(mutant.caughtBy.length);
-        const passed: string[] = [];
-        for (const { name, run } of catching) {
-          await run().then(
-            () => passed.push(name),
-            () => undefined,
-          );
-        }
-        expect(passed).toEqual([]);
-      });
+      it(
+        mutant.name,
+        async () => {
+          const { create } = mutant;
+          const factory = {
+            ...soundFactory,
+            create,
+            ...(mutant.readOnly === undefined ? {} : { readOnly: mutant.readOnly }),
+            ...(mutant.reopen === undefined ? {} : { reopen: mutant.reopen }),
+          };
+          const suite = storageSuite(factory, { ...memoryManifest, ...mutant.manifest });
+          const catching = suite.filter((each) => isCaughtBy(mutant, each));
+          expect(catching.length).toBeGreaterThanOrEqual(mutant.caughtBy.length);
+          const passed: string[] = [];
+          for (const { name, run } of catching) {
+            await run().then(
+              () => passed.push(name),
+              () => undefined,
+            );
+          }
+          expect(passed).toEqual([]);
+        },
+        60_000,
+      );
     }
   });
 

@@ -39,7 +39,7 @@ function over(decorate: (storage: MemoryStorage) => Storage): StorageFactory {
 function runAll(name: string, cases: readonly TestCase[]): void {
   describe(name, () => {
     for (const { name: sentence, run } of cases) {
-      it(sentence, run);
+      it(sentence, run, 60_000);
     }
   });
 }

@@ -53,8 +53,9 @@ export const crashCases: readonly FormatCase[] = Object.entries(programs).map(([
       subject.model = start.clone();
       const recording = new Recording();
       const models = yield* record(subject, steps, { recording, syncEvery });
+      const disks = models.map((model) => model.read());
       for (const state of recording.states({ seed: subject.manifest.seed ?? 1 })) {
-        yield* checkState(subject, state, models);
+        yield* checkState(subject, state, disks);
       }
       subject.model = start;
     }
@@ -85,9 +86,9 @@ function* record(
   return models;
 }
 
-function* checkState(subject: FormatSubject, state: CrashState, models: readonly ModelDisk[]): Io<void> {
+function* checkState(subject: FormatSubject, state: CrashState, disks: readonly Uint8Array[]): Io<void> {
   const { begun, synced } = (state.marks.at(-1) ?? { begun: 0, synced: 0 }) as Progress;
-  const possible = models.slice(synced, begun + 1).map((model) => model.read());
+  const possible = disks.slice(synced, begun + 1);
   try {
     yield* subject.open({ memories: state.storages, writable: false });
     const [first] = possible;
