@@ -37,7 +37,8 @@ function makeBase(shape: WrittenShape, directory: string, random: Random): Uint8
 }
 
 /** What the tools do to an image between two of our sessions; the model follows. */
-function letToolChange(path: string, shape: WrittenShape, model: ModelDisk, random: Random): string {
+function letToolChange(path: string, shape: WrittenShape, disk: Disk, random: Random): string {
+  const { model } = disk;
   const offset = random.between(0, Math.floor((model.size - 1) / 512)) * 512;
   const length = Math.min(512 * random.between(1, 200), model.size - offset);
   const at = `${String(offset)} ${String(length)}`;
@@ -55,9 +56,29 @@ function letToolChange(path: string, shape: WrittenShape, model: ModelDisk, rand
       return `tool zeroes ${at}`;
     case 2:
       return "tool does nothing";
-    default:
-      runTool("qemu-img", ["snapshot", "-c", `s${String(random.between(0, 1e9))}`, path]);
+    default: {
+      const name = `snapshot ${String(disk.snapshots.size)}`;
+      runTool("qemu-img", ["snapshot", "-c", name, path]);
+      disk.snapshots.set(name, model.clone());
       return "tool makes a snapshot";
+    }
+  }
+}
+
+/** A disk as it should be, and as it was when its snapshots were made. */
+interface Disk {
+  readonly model: ModelDisk;
+  readonly snapshots: Map<string, ModelDisk>;
+}
+
+/** Writing left the snapshots as they were. */
+async function checkSnapshots(path: string, disk: Disk, random: Random): Promise<void> {
+  for (const [name, model] of disk.snapshots) {
+    const image = await openWritable(await openFile(path, random), { writable: false, snapshot: name });
+    const whole = new Uint8Array(image.size);
+    await image.read(whole, 0);
+    await image.close();
+    model.check(whole.subarray(0, model.size), 0, name);
   }
 }
 
@@ -69,8 +90,8 @@ async function runProgram(index: number): Promise<void> {
   const path = makeWithTool(shape, directory.path);
   const model = new ModelDisk(shape.size);
   model.write(base.subarray(0, shape.size), 0);
+  const disk: Disk = { model, snapshots: new Map() };
   const log: string[] = [];
-  let snapshots = false;
   try {
     let image = await openWritable(await openFile(path, random));
     for (let count = 0; count < stepsPerProgram; count++) {
@@ -78,13 +99,12 @@ async function runProgram(index: number): Promise<void> {
         await image.close();
         // a clean close leaves no leaks either
         runTool("qemu-img", ["check", "-q", "-f", "qcow2", path]);
-        log.push("reopen", letToolChange(path, shape, model, random));
-        snapshots ||= log.at(-1) === "tool makes a snapshot";
+        log.push("reopen", letToolChange(path, shape, disk, random));
         image = await openWritable(await openFile(path, random));
         continue;
       }
       const step = randomStep(random, shape, model.size);
-      if (step.kind === "resize" && snapshots && shape.compat === "0.10") {
+      if (step.kind === "resize" && disk.snapshots.size > 0 && shape.compat === "0.10") {
         continue;
       }
       log.push(describeStep(step));
@@ -99,6 +119,7 @@ async function runProgram(index: number): Promise<void> {
     runTool("qemu-img", ["check", "-f", "qcow2", path]);
     runTool("qemu-img", ["convert", "-f", "qcow2", "-O", "raw", path, directory.file("copy.raw")]);
     model.check(readFileSync(directory.file("copy.raw")), 0, "what the tool reads");
+    await checkSnapshots(path, disk, random);
     if (shape.dataFile === "raw") {
       model.check(readFileSync(directory.file("data.raw")).subarray(0, model.size), 0, "the raw data file");
     }

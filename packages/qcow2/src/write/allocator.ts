@@ -12,6 +12,12 @@ import { Reservation } from "./reservation.ts";
 /** Host offsets of data clusters are below it: 2^53 here, 2^56 in the format. */
 const greatestOffset = Number.MAX_SAFE_INTEGER;
 
+/** Where a refcount table is: bytes, and its clusters. */
+export interface RefcountTablePlace {
+  readonly offset: number;
+  readonly clusters: number;
+}
+
 /** What an {@link Allocator} works with. */
 export interface AllocatorParts {
   readonly storage: Storage;
@@ -20,8 +26,8 @@ export interface AllocatorParts {
   readonly refcountOrder: number;
   /** Clusters that hold metadata: what is handed out must not be one of them. */
   readonly metadata: ClusterSet;
-  /** Points the header at another refcount table, durably. */
-  readonly setRefcountTable: (offset: number, clusters: number) => Io<void>;
+  /** Points the header at another refcount table, durably; or, when that fails, at the old one. */
+  readonly setRefcountTable: (table: RefcountTablePlace, old: RefcountTablePlace) => Io<void>;
   /** Told of each cluster of a pending free, when its reference is gone for good. */
   readonly onFreed: (free: PendingFree, unused: boolean) => void;
 }

@@ -44,8 +44,22 @@ function* moveL1(context: WriteContext, header: HeaderWriter, length: number): I
   }
   reservation.commit();
   caches.noteWrite();
-  yield* caches.barrier();
-  yield* header.setL1Table(offset, length);
+  const undo = (): void => {
+    for (let cluster = reservation.first; cluster < reservation.first + clusters; cluster++) {
+      allocator.frees.add({ cluster, use: "table", discard: false });
+    }
+  };
+  try {
+    yield* caches.barrier();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  yield* header.change(
+    () => header.setL1Table(offset, length),
+    () => header.setL1Table(old.offset, old.length),
+    undo,
+  );
   caches.replaceL1(new ResidentTable(storage, offset, bytes));
   for (let cluster = reservation.first; cluster < reservation.first + clusters; cluster++) {
     metadata.add(cluster);

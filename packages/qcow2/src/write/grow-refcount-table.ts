@@ -65,7 +65,10 @@ export function* growRefcountTable(parts: AllocatorParts, index: number, frees: 
   yield* writeStorage(storage, IoVector.from(table), tableOffset);
   caches.noteWrite();
   yield* caches.syncWritten();
-  yield* parts.setRefcountTable(tableOffset, clusters);
+  yield* parts.setRefcountTable(
+    { offset: tableOffset, clusters },
+    { offset: old.offset, clusters: old.length / perCluster },
+  );
   caches.replaceRefcountTable(new ResidentTable(storage, tableOffset, table));
   for (let cluster = first; cluster < first + used; cluster++) {
     metadata.add(cluster);

@@ -9,9 +9,31 @@ import { headerLayout } from "../header/layout.ts";
  */
 export class HeaderWriter {
   readonly #storage: Storage;
+  readonly #giveUp: (error: unknown) => void;
 
-  constructor(storage: Storage) {
+  /** @param giveUp - called when nobody knows what the header says on disk: the image must not be written any more */
+  constructor(storage: Storage, giveUp: (error: unknown) => void) {
     this.#storage = storage;
+    this.#giveUp = giveUp;
+  }
+
+  /**
+   * Makes a change that the tables in memory have to agree with. A change that fails may have reached the disk all the same, so what was there
+   * is put back; `undo` is called when that is certain.
+   */
+  *change(apply: () => Io<void>, putBack: () => Io<void>, undo: () => void): Io<void> {
+    try {
+      yield* apply();
+    } catch (error) {
+      try {
+        yield* putBack();
+      } catch {
+        this.#giveUp(error);
+        throw error;
+      }
+      undo();
+      throw error;
+    }
   }
 
   *setL1Table(offset: number, length: number): Io<void> {

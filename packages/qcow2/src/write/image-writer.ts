@@ -94,7 +94,13 @@ export class ImageWriter {
     this.#parts = parts;
     this.#metadata = tables.metadata;
     this.#incompatible = loaded.header.incompatibleFeatures;
-    this.header = new HeaderWriter(storage);
+    this.header = new HeaderWriter(storage, (cause) => {
+      this.#broken ??= new ImgError(
+        "ERR_IMG_CORRUPT",
+        `${storage.label}: the header could not be written, and isn't known to be what it was: the image isn't written any more`,
+        { cause },
+      );
+    });
     this.caches = new MetadataCaches({
       storage,
       data: parts.dataFile ?? storage,
@@ -112,7 +118,12 @@ export class ImageWriter {
       clusterSize: parts.layout.clusterSize,
       refcountOrder: loaded.header.refcountOrder,
       metadata: tables.metadata,
-      setRefcountTable: (offset, clusters) => this.header.setRefcountTable(offset, clusters),
+      setRefcountTable: (table, old) =>
+        this.header.change(
+          () => this.header.setRefcountTable(table.offset, table.clusters),
+          () => this.header.setRefcountTable(old.offset, old.clusters),
+          nothing,
+        ),
       onFreed: (free, unused) => {
         this.#onFreed(free, unused);
       },
@@ -249,6 +260,9 @@ export class ImageWriter {
   }
 
   *#flush(): Io<void> {
+    if (this.#broken !== undefined) {
+      throw this.#broken;
+    }
     const { frees } = this.allocator;
     const idle = frees.takeIdle();
     try {
