@@ -16,6 +16,19 @@ export function mapLine(entry: MapEntry, file: string): string | undefined {
   return mapRow(hexadecimal(entry.start), hexadecimal(entry.length), hexadecimal(entry.offset), printable(file));
 }
 
+/**
+ * An entry as qemu-img 7.2 writes it in JSON, which is `qemuMapEntry` on a line. There may be millions, so the line is put together here
+ * rather than by what writes any JSON.
+ */
+export function mapJson(entry: MapEntry): string {
+  const { start, length, depth, present, zero, data, offset } = entry;
+  const place = offset === undefined ? "" : `, "offset": ${String(offset)}`;
+  return (
+    `{ "start": ${String(start)}, "length": ${String(length)}, "depth": ${String(depth)}, ` +
+    `"present": ${String(present)}, "zero": ${String(zero)}, "data": ${String(data)}${place}}`
+  );
+}
+
 /** C's `%#x`, which leaves a zero alone. */
 function hexadecimal(value: number): string {
   return value === 0 ? "0" : `0x${value.toString(16)}`;

@@ -1,11 +1,10 @@
-import { map, qemuMapEntry, type MapRange } from "@img/operations";
+import { map, type MapRange } from "@img/operations";
 import type { FormatAccess } from "@img/format-core";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { fileNames } from "../images/file-names.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
-import { mapHeading, mapLine } from "../output/map-text.ts";
-import { qemuJsonLine, type Json } from "../output/qemu-json.ts";
+import { mapHeading, mapJson, mapLine } from "../output/map-text.ts";
 import type { Terminal } from "../terminal.ts";
 import { oneOperand } from "../values/operand.ts";
 import { outputFormat } from "../values/output-format.ts";
@@ -41,18 +40,15 @@ function mapRange(args: ParsedArguments): MapRange {
 async function printJson(image: FormatAccess, range: MapRange, terminal: Terminal, signal: AbortSignal): Promise<void> {
   let before = "[";
   for await (const entry of map(image, { ...range, signal })) {
-    await terminal.print(before + jsonLine({ ...qemuMapEntry(entry) }));
+    await terminal.print(before + mapJson(entry));
     before = ",\n";
   }
   if (before === "[") {
     const start = range.offset ?? 0;
-    await terminal.print(`[${jsonLine({ start, length: 0, depth: 0, present: false, zero: false, data: false })}`);
+    const nothing = { start, length: 0, depth: 0, present: false, zero: false, data: false, compressed: false };
+    await terminal.print(`[${mapJson(nothing)}`);
   }
   await terminal.print("]\n");
-}
-
-function jsonLine(entry: Readonly<Record<string, Json>>): string {
-  return `{ ${qemuJsonLine(entry).slice(1)}`;
 }
 
 async function printTable(

@@ -18,7 +18,21 @@ export class ExtentCursor {
 
   /** The extent that `offset` lies in, cut to `[offset, offset + length)`; `length` ≥ 1. */
   *at(offset: number, length: number): Io<Extent> {
-    const extent = this.#find(offset) ?? (yield* this.#ask(offset, length));
+    const found = this.peek(offset, length);
+    if (found !== undefined) {
+      return found;
+    }
+    this.#known = yield* storageExtents(this.#storage, offset, Math.max(length, lookAhead));
+    this.#index = 0;
+    return this.peek(offset, length) ?? { kind: "data", offset, length };
+  }
+
+  /** {@link at} as a plain call: `undefined` when the host has to be asked. */
+  peek(offset: number, length: number): Extent | undefined {
+    const extent = this.#find(offset);
+    if (extent === undefined) {
+      return undefined;
+    }
     const end = Math.min(extent.offset + extent.length, offset + length);
     return { kind: extent.kind, offset, length: end - offset };
   }
@@ -35,12 +49,5 @@ export class ExtentCursor {
       }
     }
     return undefined;
-  }
-
-  *#ask(offset: number, length: number): Io<Extent> {
-    const known = yield* storageExtents(this.#storage, offset, Math.max(length, lookAhead));
-    this.#known = known;
-    this.#index = 0;
-    return known[0] ?? { kind: "data", offset, length };
   }
 }

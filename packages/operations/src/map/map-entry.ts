@@ -1,5 +1,4 @@
 import type { HostOffset, Storage } from "@img/format-core";
-import type { BlockStatus } from "./block-status.ts";
 
 /** A run of the disk of which the same can be said; neighbours differ in something, or aren't contiguous on the host. */
 export interface MapEntry {
@@ -23,30 +22,16 @@ export interface MapEntry {
   readonly storage?: Storage;
 }
 
-/** The entry for a status found at `start`. */
-export function mapEntry(start: number, status: BlockStatus): MapEntry {
-  const entry = {
-    start,
-    length: status.length,
-    depth: status.depth,
-    present: status.allocated,
-    zero: status.zero,
-    data: status.data,
-    compressed: status.compressed,
-  };
-  return status.place === undefined ? entry : { ...entry, ...status.place };
-}
-
-/** Both entries as one, if the second continues the first. */
-export function joinEntries(first: MapEntry, second: MapEntry): MapEntry | undefined {
-  const same =
-    first.start + first.length === second.start &&
+/** Whether the second entry continues the first, so that both can be told as one. */
+export function isContinued(first: MapEntry, second: MapEntry): boolean {
+  return (
     first.zero === second.zero &&
     first.data === second.data &&
     first.present === second.present &&
     first.depth === second.depth &&
     first.compressed === second.compressed &&
     first.storage === second.storage &&
-    (first.offset === undefined ? undefined : first.offset + first.length) === second.offset;
-  return same ? { ...first, length: first.length + second.length } : undefined;
+    (first.offset === undefined || first.offset + first.length === second.offset) &&
+    first.start + first.length === second.start
+  );
 }

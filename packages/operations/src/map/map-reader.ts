@@ -1,7 +1,7 @@
 import type { FormatAccess, Io } from "@img/format-core";
 import { sectorAlignedSize } from "../image-size.ts";
 import { ChainStatus } from "./chain-status.ts";
-import { joinEntries, mapEntry, type MapEntry } from "./map-entry.ts";
+import { isContinued, type MapEntry } from "./map-entry.ts";
 
 /** Look-ups under one lease: enough to make leases cheap, few enough that nobody waits long. */
 const batchLength = 1024;
@@ -20,7 +20,7 @@ export class MapReader {
   readonly #status: ChainStatus;
   readonly #end: number;
   #at: number;
-  #open: MapEntry | undefined;
+  #open: (MapEntry & { length: number }) | undefined;
 
   constructor(image: FormatAccess, range: MapRange = {}) {
     this.#image = image;
@@ -48,13 +48,18 @@ export class MapReader {
   *#collect(): Io<MapEntry[]> {
     const entries: MapEntry[] = [];
     for (let count = 0; count < batchLength && this.#at < this.#end; count++) {
-      const found = mapEntry(this.#at, yield* this.#status.at(this.#at, this.#end - this.#at));
+      const length = this.#end - this.#at;
+      const found = this.#status.peek(this.#at, length) ?? (yield* this.#status.look(this.#at, length));
       this.#at += found.length;
-      const joined = this.#open === undefined ? found : joinEntries(this.#open, found);
-      if (joined === undefined && this.#open !== undefined) {
+      if (this.#open !== undefined && isContinued(this.#open, found)) {
+        // nobody else has it yet
+        this.#open.length += found.length;
+        continue;
+      }
+      if (this.#open !== undefined) {
         entries.push(this.#open);
       }
-      this.#open = joined ?? found;
+      this.#open = found;
     }
     if (this.#at >= this.#end && this.#open !== undefined) {
       entries.push(this.#open);
