@@ -1,3 +1,4 @@
+export { qemuCheck, qemuCheckLine, type QemuCheck } from "./check/qemu-check.ts";
 export { compare, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert } from "./convert/convert.ts";

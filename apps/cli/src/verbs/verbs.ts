@@ -4,6 +4,29 @@ import type { Verb } from "./verb.ts";
 /** All verbs, in the order of the help. */
 export const verbs: readonly Verb[] = [
   {
+    name: "check",
+    summary: "check an image's metadata; changes nothing",
+    operands: "filename",
+    options: [
+      common.imageOpts,
+      common.quiet,
+      common.format,
+      common.output,
+      { short: "r", value: "leaks|all", help: "not supported yet: there is no repair", hidden: true },
+      common.sourceCache,
+      common.forceShare,
+      common.object,
+      common.help,
+    ],
+    exitCodes: [
+      [1, "the check could not be completed"],
+      [2, "the image is corrupted"],
+      [3, "the image has leaked clusters, but is not corrupted"],
+      [63, "images of this format can't be checked"],
+    ],
+    load: () => import("./check.ts"),
+  },
+  {
     name: "compare",
     summary: "compare the contents of two images",
     operands: "filename1 filename2",
@@ -70,6 +93,23 @@ export const verbs: readonly Verb[] = [
       common.help,
     ],
     load: () => import("./convert.ts"),
+  },
+  {
+    name: "create",
+    summary: "make a new image",
+    operands: "filename [size]",
+    options: [
+      common.quiet,
+      { short: "f", value: "fmt", help: "format of the image: raw (default), qcow2" },
+      { short: "b", value: "backing_file", help: "backing image; its size is the default" },
+      { short: "F", value: "backing_fmt", help: "format of the backing image; -b needs it" },
+      { short: "u", help: "don't look at the backing image" },
+      { short: "o", value: "options", help: "options for creating the image: a=b,c=d; -o help lists them" },
+      common.isolated,
+      common.object,
+      common.help,
+    ],
+    load: () => import("./create.ts"),
   },
   {
     name: "dump",

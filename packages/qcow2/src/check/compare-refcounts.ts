@@ -57,6 +57,7 @@ function reportMismatch(state: CheckState, cluster: number, refcount: number, re
     // without a refcount there may be no block to write it to
     repair: refcount === 0 ? "rebuild-refcounts" : "set-refcount",
     hostOffset,
+    cluster,
     refcount,
     references,
   }));

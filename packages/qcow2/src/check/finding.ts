@@ -63,6 +63,8 @@ export interface Finding {
   readonly guestOffset?: number;
   /** The host cluster or table that it is about. */
   readonly hostOffset?: number;
+  /** Number of the host cluster whose refcount it is about. */
+  readonly cluster?: number;
   /** Where the entry lies that has to be changed. */
   readonly entryOffset?: number;
   /** The entry as it stands, `0x` and 16 digits. */

@@ -1,0 +1,139 @@
+import { isImgError, type FormatAccess } from "@img/format-core";
+import { backingLocation } from "@img/operations";
+import { createImageFile, openImage, type NewImageFile } from "@img/operations/node";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import { CommandError } from "../errors/command-error.ts";
+import { openFailure } from "../errors/open-failure.ts";
+import { describeImgError } from "../errors/report-error.ts";
+import { strerror } from "../errors/strerror.ts";
+import { plainPath } from "../images/image-name.ts";
+import { formattingLine } from "../output/formatting-line.ts";
+import { createOptionHelp, createOptionTable } from "../values/create-option-table.ts";
+import { asksForHelp } from "../values/create-options.ts";
+import { about, createRequest, type CreateRequest } from "../values/create-request.ts";
+import { newImageOptions } from "../values/new-image.ts";
+import type { VerbContext } from "./verb.ts";
+
+/** `img create`. */
+export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
+  if (asksForHelp(args.values("o"))) {
+    await terminal.print(createOptionHelp(knownFormat(args.value("f") ?? "raw")));
+    return 0;
+  }
+  const request = createRequest(args);
+  try {
+    const path = plainPath(request.name);
+    const backingFile = await checkBacking(request, path, args);
+    const tell = async (size: number): Promise<void> => {
+      const values = new Map(request.values).set("size", request.size ?? size);
+      if (!args.has("q")) {
+        await terminal.print(formattingLine(request.name, request.format, values));
+      }
+    };
+    await create(request, { path, ...backingFile }, args, tell, signal);
+  } catch (error) {
+    throw about(request.name, error);
+  }
+  return 0;
+}
+
+function knownFormat(format: string): string {
+  if (createOptionTable[format] === undefined) {
+    throw new CommandError(`Unknown file format '${format}'`);
+  }
+  return format;
+}
+
+/** Looks at the backing image, so that what is wrong with it is reported as such. */
+async function checkBacking(
+  request: CreateRequest,
+  path: string,
+  args: ParsedArguments,
+): Promise<Pick<NewImageFile, "backingFile" | "size">> {
+  const { backing, unsafe } = request;
+  if (backing === undefined || unsafe) {
+    return { ...unopened(request), ...sizeOf(request.size) };
+  }
+  const image = await openBacking(request, path, args);
+  const { format } = image.driver;
+  const { size } = image;
+  await image.close();
+  if (backing.format === undefined) {
+    throw new CommandError("Backing file specified without backing format", { hint: `Detected format of ${format}.` });
+  }
+  return { backingFile: { name: backing.name, format: backing.format }, ...sizeOf(request.size ?? size) };
+}
+
+function unopened({ backing, size }: CreateRequest): Pick<NewImageFile, "backingFile"> {
+  if (backing !== undefined && backing.format === undefined) {
+    throw new CommandError("Backing file specified without backing format");
+  }
+  if (size === undefined) {
+    throw new CommandError("Image creation needs a size parameter");
+  }
+  return backing?.format === undefined
+    ? {}
+    : { backingFile: { name: backing.name, format: backing.format, open: false } };
+}
+
+/** Images are measured in sectors of 512 bytes; a part of one counts as a whole. */
+function sizeOf(size: number | undefined): { readonly size?: number } {
+  return size === undefined ? {} : { size: Math.ceil(size / 512) * 512 };
+}
+
+async function openBacking({ backing }: CreateRequest, path: string, args: ParsedArguments): Promise<FormatAccess> {
+  const name = backingLocation(path, backing?.name ?? "") ?? "";
+  const spec = { path: plainPath(name), ...(backing?.format === undefined ? {} : { format: backing.format }) };
+  try {
+    return await openImage({ ...spec, gate: args.has("isolated") ? "deny-all" : "allow-all" });
+  } catch (error) {
+    const failure = openFailure(error, { name, filename: name, spec });
+    const [, plain] =
+      failure instanceof CommandError
+        ? (/^Could not open '.*?': (Could not open '.*)$/s.exec(failure.message) ?? [])
+        : [];
+    throw failure instanceof CommandError
+      ? new CommandError(plain ?? failure.message, { hint: "Could not open backing image.", cause: error })
+      : failure;
+  }
+}
+
+async function create(
+  request: CreateRequest,
+  image: Pick<NewImageFile, "path" | "backingFile" | "size">,
+  args: ParsedArguments,
+  tell: (size: number) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  await tell(image.size ?? 0);
+  const dataFile = request.values.get("data_file");
+  try {
+    await createImageFile(
+      {
+        ...image,
+        format: request.format,
+        createOptions: newImageOptions(request),
+        gate: args.has("isolated") ? "deny-all" : "allow-all",
+        ...(typeof dataFile === "string" ? { dataFile } : {}),
+      },
+      { signal },
+    );
+  } catch (error) {
+    throw createFailure(error, request, image.path);
+  }
+}
+
+function createFailure(error: unknown, request: CreateRequest, path: string): unknown {
+  if (!isImgError(error)) {
+    return error;
+  }
+  if (error.code === "ERR_IMG_LIMIT") {
+    const hint = request.format === "qcow2" ? " (try using a larger cluster size)" : "";
+    return new CommandError(`The image size is too large for file format '${request.format}'${hint}`, { cause: error });
+  }
+  const host = strerror(error.code);
+  const isCreating = host !== undefined && /cannot (?:create|open)/.test(error.message);
+  return new CommandError(isCreating ? `Could not create '${path}': ${host}` : describeImgError(error), {
+    cause: error,
+  });
+}

@@ -1,0 +1,60 @@
+import { closeAfterFailure, ImgError, runAsync, type AbortOptions, type FormatRegistry } from "@img/format-core";
+import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
+import { defaultFormats } from "./default-formats.ts";
+import type { ImageSpec } from "./image-spec.ts";
+import { openFile } from "./open-file.ts";
+
+/** Options of {@link checkImageFile}. */
+export interface CheckImageFileOptions extends CheckOptions, AbortOptions {
+  /** The formats that the image may be of. Default: qcow2 and raw. */
+  readonly formats?: FormatRegistry;
+}
+
+/** What {@link checkImageFile} found. */
+export interface CheckedImageFile extends CheckResult {
+  /** Name of the image's format. */
+  readonly format: string;
+}
+
+/** What a check needs to know about an image: it opens the one file, and nothing that the image names. */
+export type CheckedImageSpec = Pick<
+  ImageSpec,
+  "path" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
+>;
+
+/**
+ * Checks the metadata of an image in a file: what `qemu-img check` does, without repairing anything.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` with the feature `"check"` when the format has nothing to check; `ERR_IMG_UNKNOWN_FORMAT` when the image
+ * isn't of the named format; and as `checkImage` of `@img/qcow2` and `FileStorage.open`
+ */
+export async function checkImageFile(
+  spec: CheckedImageSpec,
+  options: CheckImageFileOptions = {},
+): Promise<CheckedImageFile> {
+  const formats = options.formats ?? defaultFormats();
+  const storage = await runAsync(
+    openFile(spec.path, {
+      blocking: spec.blocking ?? "always",
+      ...(spec.direct === undefined ? {} : { direct: spec.direct }),
+      ...(spec.lock === undefined ? {} : { lock: spec.lock }),
+      ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
+      ...(spec.native === undefined ? {} : { native: spec.native }),
+    }),
+  );
+  let result: CheckedImageFile;
+  try {
+    const format = spec.format === undefined ? (await formats.probe(storage)).format : formats.get(spec.format);
+    if (format.name !== "qcow2") {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${spec.path}: ${format.name} images have nothing to check`, {
+        feature: "check",
+        subject: storage.label,
+      });
+    }
+    result = { ...(await runAsync(checkImage(storage, options), options.signal)), format: format.name };
+  } catch (error) {
+    await runAsync(closeAfterFailure(storage));
+    throw error;
+  }
+  await storage[Symbol.asyncDispose]();
+  return result;
+}
