@@ -6,10 +6,16 @@ import { TaskGroup } from "../io/task-group.ts";
 import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import type { FormatAccess } from "./format-access.ts";
+import { peekWrite } from "./peek-write.ts";
 
 /** Writes all of `from`, or fails. The caller holds the leases and has checked the range. */
 export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
   const { driver } = access;
+  const place = peekWrite(access, from, offset);
+  if (place !== undefined) {
+    yield* writeStorage(place.storage, from, place.offset);
+    return;
+  }
   const finished = driver.checkWrite === undefined ? undefined : yield* driver.checkWrite(guestOffset(offset), from);
   try {
     yield* writeParts(access, from, offset);
