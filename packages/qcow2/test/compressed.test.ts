@@ -114,6 +114,13 @@ describe.each(bothWorlds)("compressed clusters ($name)", (world) => {
     expect(await touch(0, 1, 0, 1, 1, 0)).toBe(2);
     expect(await touch(2, 0, 2)).toBe(1);
     expect(await touch(1)).toBe(1);
+    const usual = await openCounted(world, imageOf(10).built);
+    for (let round = 0; round < 2; round++) {
+      for (let index = 0; index < 10; index++) {
+        await readDisk(world, usual.image, index * cluster, 10);
+      }
+    }
+    expect(usual.codec.calls.length).toBe(10);
     const larger = await openCounted(world, built, { clusterCacheSize: 4 * cluster });
     for (let round = 0; round < 3; round++) {
       for (const index of [0, 1, 2, 3]) {
@@ -273,6 +280,21 @@ describe.each(bothWorlds)("compressed clusters ($name)", (world) => {
     const image = await openBuilt(world, built);
     assertBytes(await readDisk(world, image, 16384, 16384), bytes, "the cluster");
     assertBytes(await readDisk(world, image, 16384 + 700, 100), bytes.subarray(700, 800), "a part of it");
+  });
+});
+
+describe("two entries for the same compressed data", () => {
+  it("are each as long as they say, whichever was read before", async () => {
+    const [asynchronous] = bothWorlds;
+    const built = new ImageBuilder({ clusterBits: 16, size: 2 * cluster });
+    const data = packed(bytesOf(1));
+    built.entry(cluster, built.descriptor(built.compressed(0, data), 512));
+    const image = await openBuilt(asynchronous!, built);
+    await image.read(new Uint8Array(10), 0);
+    image.driver.shrinkCaches();
+    await expectImgError("ERR_IMG_CORRUPT", "compressed cluster of at most 512 bytes", () =>
+      image.read(new Uint8Array(10), cluster),
+    );
   });
 });
 

@@ -89,6 +89,9 @@ describe.each(bothWorlds)("an open image ($name)", (world) => {
       built.extensions = [{ type: extensionTypes.backingFormat, data: text("raw") }];
       // a format alone names nothing
       expect(await describeBuilt(built)).not.toHaveProperty("backing");
+      const { driver } = await openBuilt(world, built);
+      expect([driver.implicitBackingFile(), driver.implicitBackingFormat()]).toEqual([undefined, undefined]);
+      expect(driver.describe().specific!.data).not.toHaveProperty("encrypt");
       built.backingName = "base.raw";
       expect((await describeBuilt(built)).backing).toEqual({ name: "base.raw", format: "raw" });
       built.extensions = [];

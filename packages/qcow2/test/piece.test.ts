@@ -50,6 +50,10 @@ describe("a standard L2 entry", () => {
   it("is data where it has an offset", () => {
     expect(decode(0x5_0000n)).toEqual({ kind: "data", host: 0x5_0000, length: 0x1_0000, copied: false });
     expect(decode(0x5_0000n | copied)).toMatchObject({ kind: "data", copied: true });
+    for (let bit = 16n; bit < 53n; bit++) {
+      expect(decode(1n << bit)).toMatchObject({ kind: "data", host: 2 ** Number(bit), copied: false });
+      expect(decode((1n << bit) | copied)).toMatchObject({ kind: "data", host: 2 ** Number(bit), copied: true });
+    }
     expect(decode(0x1f_ffff_ffff_0000n)).toMatchObject({ kind: "data", host: 0x1f_ffff_ffff_0000 });
   });
 
@@ -132,6 +136,8 @@ describe("an entry of an image with an external data file", () => {
     });
     expect(decode(0x30_0000n, asked)).toMatchObject({ kind: "data", copied: false });
     expect(decode(0x30_0001n | copied, asked)).toMatchObject({ kind: "zero", host: guest });
+    expect(decode(0n, asked)).toMatchObject({ kind: "unallocated" });
+    expect(decode(1n, asked)).toMatchObject({ kind: "zero" });
   });
 
   it("is data at offset 0 with the COPIED flag, and nothing without", () => {
