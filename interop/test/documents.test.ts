@@ -54,7 +54,7 @@ describe("the programs in the documents", () => {
     expect(typeErrors(typed.map(({ path }) => path))).toEqual([]);
   });
 
-  test.each(examples.map((example) => [example.name, example] as const))(
+  test.each(examples.filter(({ isTest }) => !isTest).map((example) => [example.name, example] as const))(
     "%s: prints what it says",
     async (_, example) => {
       for (const { line, promised, actual } of await runExample(example, directory)) {

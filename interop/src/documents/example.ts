@@ -12,6 +12,8 @@ export interface Example {
   readonly text: string;
   /** A file with the program as it stands, for the type checker. */
   readonly path: string;
+  /** It is a test file for some runner, so it can't run inside of a test. */
+  readonly isTest: boolean;
 }
 
 /** Where examples suppose images to be. */
@@ -28,7 +30,21 @@ export interface Printed {
 }
 
 /** Below this package, so that its dependencies are the examples' too. */
-const directory = fileURLToPath(new URL("../../.cache/documents/", import.meta.url));
+const cache = fileURLToPath(new URL("../../.cache/", import.meta.url));
+const directory = join(cache, "documents");
+
+/** What examples import from a project that isn't there, by the file that they expect it in. */
+const standIns: Readonly<Record<string, string>> = {
+  "my-storage.ts": `import { MemoryStorage, type MemoryStorageOptions } from "@img/format-core";
+export class MyStorage extends MemoryStorage {
+  static create(contents: Uint8Array, options?: MemoryStorageOptions): MyStorage {
+    return new MyStorage(contents, options);
+  }
+}
+`,
+  "my-format.ts": `export { raw as myFormat } from "@img/raw";
+`,
+};
 
 const call = /^(\s*)console\.log\((.*)\);(?:\s*\/\/ (.*))?$/;
 
@@ -36,6 +52,10 @@ const call = /^(\s*)console\.log\((.*)\);(?:\s*\/\/ (.*))?$/;
 export function extractExamples(documents: readonly Document[]): Example[] {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
+  mkdirSync(join(cache, "src"), { recursive: true });
+  for (const [name, text] of Object.entries(standIns)) {
+    writeFileSync(join(cache, "src", name), text);
+  }
   return documents.flatMap((document) =>
     document.blocks.flatMap((block) => {
       const { language, line, text } = block;
@@ -45,7 +65,7 @@ export function extractExamples(documents: readonly Document[]): Example[] {
       const name = `${document.path}:${String(line)}`;
       const path = join(directory, `${name.replaceAll(/[^a-zA-Z0-9]+/g, "-")}.${language}`);
       writeFileSync(path, `${text}\n`);
-      return [{ name, language, text, path }];
+      return [{ name, language, text, path, isTest: /from "(?:vitest|node:test)"/.test(text) }];
     }),
   );
 }
