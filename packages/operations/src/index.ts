@@ -9,7 +9,7 @@ export { info, type ImageInfo, type InfoOptions } from "./info/image-info.ts";
 export { infoChain, type ChainReference, type InfoChainOptions } from "./info/info-chain.ts";
 export { qemuInfo, type QemuInfo, type QemuSnapshot } from "./info/qemu-info.ts";
 export type { MapEntry } from "./map/map-entry.ts";
-export { map, type MapOptions } from "./map/map.ts";
+export { map, mapBatches, type MapOptions } from "./map/map.ts";
 export type { MapRange } from "./map/map-reader.ts";
 export { qemuMapEntry, type QemuMapEntry } from "./map/qemu-map.ts";
 export { measure, type MeasureOptions, type MeasureResult, type MeasureSource } from "./measure/measure.ts";

@@ -2,7 +2,7 @@ import { requireSize } from "./parse-size.ts";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { UsageError } from "../arguments/usage-error.ts";
 import { CommandError } from "../errors/command-error.ts";
-import { parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
+import { checkOptionList, parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
 
 /** What the command line of `create` asks for, as far as it can be told without looking at any image. */
 export interface CreateRequest {
@@ -30,6 +30,7 @@ export function createRequest(args: ParsedArguments): CreateRequest {
   if (extra !== undefined) {
     throw new UsageError(`Unexpected argument: ${extra}`);
   }
+  args.values("o").forEach(checkOptionList);
   const format = args.value("f") ?? "raw";
   try {
     return { name, format, unsafe: args.has("u"), ...collect(args, name, format, size) };

@@ -90,7 +90,7 @@ async function openBacking({ backing }: CreateRequest, path: string, args: Parse
     const failure = openFailure(error, { name, filename: name, spec });
     const [, plain] =
       failure instanceof CommandError
-        ? (/^Could not open '.*?': (Could not open '.*)$/s.exec(failure.message) ?? [])
+        ? (/^Could not open '.*?': ((?:Could not open|Unknown driver) '.*)$/s.exec(failure.message) ?? [])
         : [];
     throw failure instanceof CommandError
       ? new CommandError(plain ?? failure.message, { hint: "Could not open backing image.", cause: error })
@@ -131,8 +131,8 @@ function createFailure(error: unknown, request: CreateRequest, path: string): un
     const hint = request.format === "qcow2" ? " (try using a larger cluster size)" : "";
     return new CommandError(`The image size is too large for file format '${request.format}'${hint}`, { cause: error });
   }
-  const host = strerror(error.code);
-  const isCreating = host !== undefined && /cannot (?:create|open)/.test(error.message);
+  const host = error.message.includes(" is a directory") ? strerror("EISDIR") : strerror(error.code);
+  const isCreating = host !== undefined && /cannot (?:create|open)| is a directory/.test(error.message);
   return new CommandError(isCreating ? `Could not create '${path}': ${host}` : describeImgError(error), {
     cause: error,
   });

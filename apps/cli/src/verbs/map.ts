@@ -1,4 +1,4 @@
-import { map, type MapRange } from "@img/operations";
+import { map, mapBatches, type MapRange } from "@img/operations";
 import type { FormatAccess } from "@img/format-core";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
@@ -39,9 +39,11 @@ function mapRange(args: ParsedArguments): MapRange {
 /** One entry a line, as qemu-img does; nothing to tell is an entry without length there. */
 async function printJson(image: FormatAccess, range: MapRange, terminal: Terminal, signal: AbortSignal): Promise<void> {
   let before = "[";
-  for await (const entry of map(image, { ...range, signal })) {
-    await terminal.print(before + mapJson(entry));
-    before = ",\n";
+  for await (const entries of mapBatches(image, { ...range, signal })) {
+    if (entries.length > 0) {
+      await terminal.print(before + entries.map(mapJson).join(",\n"));
+      before = ",\n";
+    }
   }
   if (before === "[") {
     const start = range.offset ?? 0;

@@ -14,12 +14,25 @@ export interface MapOptions extends MapRange, AbortOptions {}
  * @throws RangeError unless `offset` and `length` are safe integers ≥ 0.
  */
 export async function* map(image: FormatAccess, options: MapOptions = {}): AsyncGenerator<MapEntry, void, undefined> {
+  for await (const entries of mapBatches(image, options)) {
+    yield* entries;
+  }
+}
+
+/**
+ * {@link map} by the thousand: for those who have millions of entries to go through.
+ * @throws RangeError as {@link map}
+ */
+export async function* mapBatches(
+  image: FormatAccess,
+  options: MapOptions = {},
+): AsyncGenerator<readonly MapEntry[], void, undefined> {
   checkOffset(options.offset ?? 0, "offset");
   checkOffset(options.length ?? 0, "length");
   const reader = new MapReader(image, options);
   const pacer = new Pacer();
   while (!reader.isDone) {
-    yield* await runAsync(step(reader, pacer), options.signal);
+    yield await runAsync(step(reader, pacer), options.signal);
   }
 }
 
