@@ -266,6 +266,7 @@ const cases: readonly (readonly string[])[] = [
     "lazy_refcounts=x",
     "foo=1",
   ].map((options) => ["convert", "-O", "qcow2", "-o", options, "a.qcow2", "out.qcow2"]),
+  ["convert", "-O", "qcow2", "-c", "-o", "preallocation=metadata", "a.qcow2", "out.qcow2"],
   ["convert", "-t", "foo", "a.qcow2", "out.raw"],
   ["convert", "-T", "foo", "a.qcow2", "out.raw"],
   ["convert", "-l", "nope", "snapshots.qcow2", "out.raw"],

@@ -23,6 +23,9 @@ export function targetOptions(args: ParsedArguments, format: string, target: str
     refuseForRaw(args);
   } else {
     refuseUnsupported(args, values);
+    if (args.has("c") && (values.get("preallocation") ?? "off") !== "off") {
+      throw new CommandError("Compression and preallocation not supported at the same time");
+    }
   }
   return {
     cache: parseCacheMode(args.value("t") ?? "writeback", "cache"),
@@ -47,7 +50,6 @@ function refuseForRaw(args: ParsedArguments): void {
 /** What qcow2 could have, but conversions don't write yet. */
 function refuseUnsupported(args: ParsedArguments, values: CreateOptionValues): void {
   const options: readonly (readonly [string, string])[] = [
-    ["c", "-c (compression)"],
     ["B", "-B (a backing image)"],
     ["F", "-F (a backing image's format)"],
     ["bitmaps", "--bitmaps"],

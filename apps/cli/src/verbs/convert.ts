@@ -87,6 +87,7 @@ async function convert(
       skipCreate: request.skipCreate,
       targetIsZero: request.targetIsZero,
       sparse: request.sparse,
+      compressed: args.has("c"),
       sync: cache.sync,
       signal,
       ...(request.threads === undefined ? {} : { threads: Math.min(request.threads, availableParallelism()) }),
