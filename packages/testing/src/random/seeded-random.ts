@@ -56,9 +56,4 @@ export class SeededRandom {
     }
     return bytes;
   }
-
-  /** Another generator, decided by this one, so that what one part draws doesn't shift what another one gets. */
-  fork(): SeededRandom {
-    return new SeededRandom(this.next());
-  }
 }
