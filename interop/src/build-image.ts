@@ -1,18 +1,13 @@
-import { copyFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, rmSync, writeFileSync } from "node:fs";
+import { buildBacking, type BuiltBacking } from "./build-backing.ts";
 import { diskContents } from "./guest-contents.ts";
 import { diskSize, type ImageSpec } from "./image-spec.ts";
 import { forgetBackingFormat } from "./qcow2-file.ts";
 import type { Random } from "./random.ts";
+import { runProgram } from "./run-program.ts";
 import { runTool } from "./run-tool.ts";
+import type { Workshop } from "./workshop.ts";
 import { writeProgram, type ProgramTarget } from "./write-program.ts";
-
-/** The image below, as it has to be opened. */
-export interface BuiltBacking {
-  readonly path: string;
-  readonly format: "raw" | "qcow2";
-  /** How the overlay knows: from its header, by an option (its header names something that doesn't exist), or by probing. */
-  readonly known: ImageSpec["backingFormat"];
-}
 
 /** An internal snapshot of a built image. */
 export interface BuiltSnapshot {
@@ -32,13 +27,6 @@ export interface BuiltImage {
   readonly snapshots: readonly BuiltSnapshot[];
   /** Size in bytes of the disk. */
   readonly size: number;
-}
-
-/** Where images are built. */
-export interface Workshop {
-  /** An absolute path for a file of that name. */
-  readonly file: (name: string) => string;
-  readonly patternPath: (name: string) => string;
 }
 
 /** Makes the image that `spec` describes, with the real tools only. Equal generators give equal guest contents. */
@@ -153,12 +141,6 @@ function programTarget(spec: ImageSpec, size: number, workshop: Workshop): Progr
   };
 }
 
-function runProgram(path: string, commands: readonly string[]): void {
-  if (commands.length > 0) {
-    runTool("qemu-io", ["-f", "qcow2", ...commands.flatMap((each) => ["-c", each]), path]);
-  }
-}
-
 function addBitmaps(spec: ImageSpec, path: string): void {
   for (let index = 0; index < spec.bitmaps; index++) {
     const more = index === 0 ? [] : ["--disable"];
@@ -200,101 +182,8 @@ function nameWithBacking(path: string, backing: BuiltBacking): string {
   })}`;
 }
 
-interface LayerPlan {
-  readonly format: "raw" | "qcow2";
-  /** In bytes; a raw one's may be odd. */
-  readonly size: number;
-  readonly compressed?: boolean;
-}
-
-/** The layers below the image, the topmost first. */
-function backingLayers(spec: ImageSpec, size: number): readonly LayerPlan[] {
-  const sectors = (factor: number): number => Math.max(512, Math.floor((size * factor) / 512) * 512);
-  switch (spec.backing) {
-    case "none":
-      return [];
-    case "raw":
-      return [{ format: "raw", size }];
-    case "raw-odd-length":
-      return [{ format: "raw", size: sectors(0.8) + 333 }];
-    case "qcow2":
-      return [{ format: "qcow2", size }];
-    case "qcow2-compressed":
-      return [{ format: "qcow2", size, compressed: true }];
-    case "chain":
-      return [
-        { format: "qcow2", size },
-        { format: "qcow2", size, compressed: true },
-        { format: "raw", size },
-      ];
-    case "shorter":
-      return [{ format: "qcow2", size: sectors(0.57) }];
-    case "shorter-raw":
-      return [{ format: "raw", size: sectors(0.31) }];
-    case "longer":
-      return [{ format: "qcow2", size: sectors(1.6) }];
-    case "longer-raw":
-      return [{ format: "raw", size: sectors(1.3) + 100 }];
-    case "shorter-between":
-      return [
-        { format: "qcow2", size: sectors(0.43) },
-        { format: "qcow2", size: sectors(1.2) },
-      ];
-  }
-}
-
-function buildBacking(spec: ImageSpec, size: number, workshop: Workshop, random: Random): BuiltBacking | undefined {
-  const layers = backingLayers(spec, size);
-  let below: BuiltBacking | undefined;
-  for (const [index, layer] of [...layers.entries()].reverse()) {
-    const path = workshop.file(`backing-${String(index)}.${layer.format}`);
-    const known = index === 0 ? spec.backingFormat : "recorded";
-    if (layer.format === "raw") {
-      writeFileSync(path, diskContents(layer.size, random));
-    } else {
-      buildLayer(layer, path, below, workshop, random);
-    }
-    below = { path, format: layer.format, known };
-  }
-  return below;
-}
-
-/** A qcow2 layer with geometry of its own. */
-function buildLayer(
-  layer: LayerPlan,
-  path: string,
-  below: BuiltBacking | undefined,
-  workshop: Workshop,
-  random: Random,
-): void {
-  const clusterSize = 512 << random.between(0, 9);
-  const options = `cluster_size=${String(clusterSize)},compat=${random.pick(["0.10", "1.1"])}`;
-  if (layer.compressed === true && below === undefined) {
-    const source = workshop.file("layer.raw");
-    writeFileSync(source, diskContents(layer.size, random));
-    runTool("qemu-img", ["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, source, path]);
-    rmSync(source);
-    return;
-  }
-  const backing = below === undefined ? [] : ["-b", below.path, "-F", below.format];
-  runTool("qemu-img", ["create", "-q", "-f", "qcow2", "-o", options, ...backing, path, String(layer.size)]);
-  const target: ProgramTarget = {
-    clusterSize,
-    size: layer.size,
-    compresses: layer.compressed === true,
-    patternPath: workshop.patternPath,
-    touched: new Set(),
-  };
-  runProgram(path, writeProgram("mixed", target, random.between(4, 20), random));
-}
-
 /** A copy of the image, reverted to one of its snapshots: the real tool's own idea of what the snapshot holds. */
 export function revertedCopy(image: BuiltImage, snapshot: BuiltSnapshot, path: string): void {
   copyFileSync(image.path, path);
   runTool("qemu-img", ["snapshot", "-a", snapshot.id, path]);
-}
-
-/** Cuts the last `bytes` bytes off a file. */
-export function truncateBy(path: string, bytes: number): void {
-  truncateSync(path, Math.max(0, statSync(path).size - bytes));
 }

@@ -4,7 +4,7 @@ import { raw } from "@img/raw";
 import { memoryOpener, RecordingOpener } from "./recording-opener.ts";
 
 /** Where the gate lets images open what they name. */
-export const grantedDirectory = "/granted";
+const grantedDirectory = "/granted";
 
 /**
  * A small world in memory: an image at `/granted/image.qcow2`, a few files beside it, and files outside that it must not get at. Everything

@@ -53,7 +53,7 @@ function mutateField(bytes: Uint8Array, field: Field, fields: readonly Field[], 
 }
 
 /** The interesting values of an unsigned integer of that many bits. */
-export function boundaryValues(bits: number): readonly bigint[] {
+function boundaryValues(bits: number): readonly bigint[] {
   const max = (1n << BigInt(bits)) - 1n;
   const powers = Array.from({ length: bits }, (_, bit) => 1n << BigInt(bit));
   const around = [max / 4n, max / 2n, max - max / 4n].flatMap((value) => [value - 1n, value, value + 1n]);

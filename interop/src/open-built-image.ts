@@ -19,7 +19,7 @@ export const formats: FormatRegistry = new FormatRegistry([qcow2, raw]);
 export const accesses = ["always", "cached", "never", "delayed"] as const;
 
 /** One of {@link accesses}. */
-export type Access = (typeof accesses)[number];
+type Access = (typeof accesses)[number];
 
 /** Options of {@link openBuiltImage}. */
 export interface OpenBuiltOptions extends Pick<Qcow2OpenOptions, "snapshot" | "l2CacheSize" | "clusterCacheSize"> {
@@ -58,7 +58,7 @@ export async function closeBuiltImage(image: BuiltImage, access: FormatAccess): 
 }
 
 /** Opens one file for reading. */
-export async function openFile(path: string, access: Access): Promise<Storage> {
+async function openFile(path: string, access: Access): Promise<Storage> {
   const file = await FileStorage.open(path, { blocking: access === "delayed" ? "always" : access });
   return access === "delayed" ? new DelayStorage(file) : file;
 }

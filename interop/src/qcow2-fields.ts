@@ -2,7 +2,7 @@
  * What a mutation can aim at. This knows the layout by itself, from the specification, so that it doesn't share mistakes with the
  * implementation that it tests.
  */
-export type FieldFamily =
+type FieldFamily =
   | "header"
   | "extension"
   | "backing-name"

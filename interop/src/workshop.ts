@@ -1,0 +1,6 @@
+/** Where images are built. */
+export interface Workshop {
+  /** An absolute path for a file of that name. */
+  readonly file: (name: string) => string;
+  readonly patternPath: (name: string) => string;
+}
