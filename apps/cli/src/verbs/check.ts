@@ -28,7 +28,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
     terminal.note(`${printable(line)}\n`);
   });
   if (!args.has("q")) {
-    const image = { filename: named.filename, format: result.format };
+    const image = { filename: named.name, format: result.format };
     await terminal.print(output === "json" ? `${qemuJson({ ...qemuCheck(result, image) })}\n` : checkText(result));
   }
   return exitCode(result);

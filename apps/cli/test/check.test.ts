@@ -1,0 +1,133 @@
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { img, qemuImg, tool } from "./support/run-tool.ts";
+
+let directory: string;
+
+/** Changes one big-endian 64-bit integer of a file. */
+function poke(name: string, offset: number, change: (value: bigint) => bigint): void {
+  const file = openSync(join(directory, name), "r+");
+  const bytes = Buffer.alloc(8);
+  readSync(file, bytes, 0, 8, offset);
+  bytes.writeBigUInt64BE(change(bytes.readBigUInt64BE()));
+  writeSync(file, bytes, 0, 8, offset);
+  closeSync(file);
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "img-check-"));
+  tool("qemu-img", ["create", "-q", "-f", "qcow2", "empty.qcow2", "10M"], directory);
+  tool("qemu-img", ["create", "-q", "-f", "qcow2", "good.qcow2", "10M"], directory);
+  const writes = ["write 0 256k", "write 1M 64k", "write -c 2M 64k", "write 640k 128k"].flatMap((each) => ["-c", each]);
+  tool("qemu-io", [...writes, "good.qcow2"], directory);
+  tool(
+    "qemu-img",
+    ["create", "-q", "-f", "qcow2", "-b", "gone.qcow2", "-F", "qcow2", "-u", "overlay.qcow2", "1M"],
+    directory,
+  );
+  tool("qemu-img", ["create", "-q", "-f", "raw", "a.raw", "1M"], directory);
+  tool(
+    "qemu-img",
+    ["create", "-q", "-f", "qcow2", "-o", `data_file=${join(directory, "d.raw")}`, "data.qcow2", "1M"],
+    directory,
+  );
+  const copy = (name: string): void => {
+    copyFileSync(join(directory, "good.qcow2"), join(directory, name));
+  };
+  copy("leaking.qcow2");
+  poke("leaking.qcow2", 0x40000, () => 0n);
+  poke("leaking.qcow2", 0x40008, () => 0n);
+  copy("corrupt.qcow2");
+  poke("corrupt.qcow2", 0x20000 + 8, () => 0n);
+  copy("both.qcow2");
+  poke("both.qcow2", 0x40000, () => 0n);
+  poke("both.qcow2", 0x40008, (entry) => entry - 0x10000n);
+  copy("unaligned.qcow2");
+  poke("unaligned.qcow2", 0x10000, (entry) => entry + 512n);
+  copy("snapshots.qcow2");
+  poke("snapshots.qcow2", 60, () => 0x0001_2345_0000_0000n);
+  copy("unknown.qcow2");
+  poke("unknown.qcow2", 72, () => 1n << 50n);
+  writeFileSync(join(directory, "short.qcow2"), "QFI");
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** What has to give the same output and the same exit code. */
+const cases: readonly (readonly string[])[] = [
+  ...["empty.qcow2", "good.qcow2", "leaking.qcow2", "corrupt.qcow2", "both.qcow2", "data.qcow2"].flatMap((name) => [
+    [name],
+    ["--output=json", name],
+    ["-q", name],
+  ]),
+  ["-f", "qcow2", "./good.qcow2", "--output", "json"],
+  ["-U", "-T", "none", "good.qcow2"],
+  ["--image-opts", "driver=qcow2,file.filename=good.qcow2", "--output=json"],
+  ["unaligned.qcow2"],
+  ["--output=json", "unaligned.qcow2"],
+  ["a.raw"],
+  ["--output=json", "a.raw"],
+  ["-f", "raw", "good.qcow2"],
+  ["-f", "qcow2", "a.raw"],
+  ["-f", "nope", "good.qcow2"],
+  ["short.qcow2"],
+  ["nofile"],
+  ["--output=xml", "good.qcow2"],
+  ["-T", "nope", "good.qcow2"],
+  ["-r", "nope", "good.qcow2"],
+  ["good.qcow2", "empty.qcow2"],
+  [],
+];
+
+describe("img check", () => {
+  it.each(cases.map((args) => [args.join(" "), args] as const))("is like qemu-img check: %s", (_, args) => {
+    const expected = qemuImg(["check", ...args], directory);
+    const found = img(["check", ...args], directory);
+    expect({ code: found.code, stdout: found.stdout }).toEqual({ code: expected.code, stdout: expected.stdout });
+    if (expected.code !== null && ![2, 3].includes(expected.code) && !expected.stderr.includes("qcow2: ")) {
+      expect(found.stderr).toBe(expected.stderr.replaceAll("qemu-img", "img"));
+    }
+  });
+
+  it("words leaks and missing refcounts as scripts expect them", () => {
+    expect(img(["check", "leaking.qcow2"], directory).stderr).toBe(
+      qemuImg(["check", "leaking.qcow2"], directory).stderr,
+    );
+    expect(img(["check", "corrupt.qcow2"], directory).stderr).toContain("ERROR cluster 4 refcount=0 reference=1\n");
+  });
+
+  it("needs no backing image", () => {
+    expect(img(["check", "overlay.qcow2"], directory)).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it.each([
+    ["snapshots.qcow2", "Check failed"],
+    ["unknown.qcow2", "ERR_IMG_UNSUPPORTED"],
+  ])("fails where it can't find out: %s", (name, message) => {
+    expect(qemuImg(["check", name], directory).code).toBe(1);
+    const { code, stderr } = img(["check", name], directory);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+  });
+
+  it("refuses to repair by name, before anything is opened", () => {
+    for (const mode of ["leaks", "all"]) {
+      const { code, stderr } = img(["check", "-r", mode, "nofile"], directory);
+      expect(code).toBe(1);
+      expect(stderr).toContain("[ERR_IMG_UNSUPPORTED]");
+    }
+  });
+});
