@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { commandCases, conversionCases } from "./cases/programs.ts";
 import { randomReadCases } from "./cases/random-reads.ts";
 import { Images } from "./images.ts";
@@ -20,7 +21,8 @@ async function bench(options: BenchOptions): Promise<Result[]> {
   });
   try {
     const images = new Images(directory, options.size);
-    const cases = [...conversionCases(images), ...commandCases(images), ...randomReadCases(images)].filter(
+    const img = copyProgram(join(directory, "img"));
+    const cases = [...conversionCases(images, img), ...commandCases(images, img), ...randomReadCases(images)].filter(
       ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
     );
     const results: Result[] = [];
@@ -34,10 +36,21 @@ async function bench(options: BenchOptions): Promise<Result[]> {
   }
 }
 
+/** A copy of our program: what is measured stays the same although somebody may be building it anew. */
+function copyProgram(directory: string): string {
+  const program = fileURLToPath(new URL("../../apps/cli", import.meta.url));
+  cpSync(join(program, "dist"), join(directory, "dist"), { recursive: true });
+  cpSync(join(program, "package.json"), join(directory, "package.json"));
+  // the native helper isn't part of the program
+  symlinkSync(join(program, "node_modules"), join(directory, "node_modules"));
+  return join(directory, "dist", "img.js");
+}
+
 function machine(): string {
   const processors = cpus();
+  const load = loadavg().map((value) => value.toFixed(1));
   const qemu = /version ([\d.]+)/.exec(runProgram("qemu-img", ["--version"]).output)?.[1] ?? "?";
-  return `${String(processors.length)} × ${processors[0]?.model.trim() ?? "?"}, Node ${process.versions.node}, QEMU ${qemu}`;
+  return `${String(processors.length)} × ${processors[0]?.model.trim() ?? "?"}, Node ${process.versions.node}, QEMU ${qemu}, load ${load.join(" ")}`;
 }
 
 const options = parseOptions(process.argv.slice(2));

@@ -1,24 +1,25 @@
 import { rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Images } from "../images.ts";
 import type { Case, Sample } from "../measurement.ts";
 import { runProgram } from "../run-program.ts";
 
-const img = fileURLToPath(new URL("../../apps/cli/dist/img.js", import.meta.url));
+/** Runs our program. */
+type Ours = (args: readonly string[]) => Sample;
 
-function ours(args: readonly string[]): Sample {
-  return runProgram(process.execPath, [img, ...args]);
+function runImg(img: string): Ours {
+  return (args) => runProgram(process.execPath, [img, ...args]);
 }
 
 function theirs(args: readonly string[]): Sample {
   return runProgram("qemu-img", args);
 }
 
-/** Conversions to raw: the whole command, its start and end included. The target is removed first, outside of the time. */
-export function conversionCases(images: Images): Case[] {
-  const output = images.path("output.raw");
+/** Conversions: the whole command, its start and end included. The target is removed first, outside of the time. */
+export function conversionCases(images: Images, img: string): Case[] {
+  const ours = runImg(img);
+  const output = images.path("output");
   const convert = (name: string, target: number, source: () => string, format: string, extra: string[] = []): Case => {
-    const args = ["-f", format, "-O", "raw"];
+    const args = ["-f", format, "-O", name.includes("to qcow2") ? "qcow2" : "raw"];
     const fresh = (run: (args: readonly string[]) => Sample, more: readonly string[]): Sample => {
       const path = source();
       rmSync(output, { force: true });
@@ -29,6 +30,7 @@ export function conversionCases(images: Images): Case[] {
   return [
     convert("convert qcow2 to raw", 1, () => images.qcow2("plain"), "qcow2"),
     convert("convert sparse raw to raw", 1, () => images.raw(), "raw"),
+    convert("convert raw to qcow2", 1, () => images.raw(), "raw"),
     convert("convert zlib qcow2 to raw", 0.55, () => images.qcow2("zlib"), "qcow2"),
     convert("convert zlib qcow2 to raw (QEMU: -W -m 16)", 0.65, () => images.qcow2("zlib"), "qcow2", [
       "-W",
@@ -44,7 +46,8 @@ export function conversionCases(images: Images): Case[] {
 const tiB = 1024 ** 4;
 
 /** Commands that read tables, and the start of Node that is in all of ours. */
-export function commandCases(images: Images): Case[] {
+export function commandCases(images: Images, img: string): Case[] {
+  const ours = runImg(img);
   const both = (name: string, target: number | undefined, args: () => string[]): Case => ({
     name,
     ...(target === undefined ? {} : { target }),
