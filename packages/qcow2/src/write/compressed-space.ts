@@ -58,10 +58,14 @@ export class CompressedSpace {
     const next = yield* this.#newHost();
     if (current !== undefined && room > 0 && next.cluster === current.cluster + 1) {
       const offset = current.cluster * size + this.#filled;
-      this.#close(current);
       this.#current = next;
       this.#filled = length - room;
-      return yield* this.#place(offset, [current, next]);
+      try {
+        return yield* this.#place(offset, [current, next]);
+      } finally {
+        // only now: it has a user again, who keeps it reserved
+        this.#close(current);
+      }
     }
     if (current !== undefined) {
       this.#close(current);

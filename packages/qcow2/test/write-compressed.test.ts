@@ -1,0 +1,51 @@
+import { MemoryStorage, runAsync, runSync, type Io } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
+import { describe, expect, it } from "vitest";
+import { checkImage, qcow2 } from "../src/index.ts";
+
+const clusterSize = 4096;
+const clusters = 40;
+
+/** Bytes of which `share` can't be compressed; a generator of its own, because these have to be the same in every run. */
+function halfNoise(length: number, share: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = seed;
+  for (let at = 0; at < Math.floor(length * share); at++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[at] = state >>> 16;
+  }
+  return bytes;
+}
+
+const worlds = [
+  { world: "asynchronous", run: <T>(io: Io<T>): Promise<T> => runAsync(io) },
+  { world: "synchronous", run: async <T>(io: Io<T>): Promise<T> => runSync(io) },
+];
+
+describe.each(worlds)("compressed clusters written in the $world world", ({ run }) => {
+  // a third leaves room for more in the same host cluster, two thirds reach into the next one
+  it.each([0.05, 0.34, 0.5, 0.67, 0.9])(
+    "that keep %f of their size are packed over the borders of host clusters",
+    async (share) => {
+      const storage = new MemoryStorage();
+      const image = await run(qcow2.createIo(storage, { size: clusters * clusterSize, clusterSize }));
+      const disk = new Uint8Array(clusters * clusterSize);
+      for (let index = 0; index < clusters; index++) {
+        const bytes = halfNoise(clusterSize, share, index + 1);
+        disk.set(bytes, index * clusterSize);
+        await run(image.io.writeCompressed(IoVector.single(bytes), index * clusterSize));
+      }
+      await run(image.io.flush());
+
+      const result = runSync(checkImage(storage));
+      expect(result.findings).toEqual([]);
+      expect(result.compressedClusters).toBe(clusters);
+      // packed: no more than the data and its share of zeroes take, and what the tables are
+      expect(storage.size).toBeLessThan(clusters * clusterSize * (share + 0.03) + 8 * clusterSize);
+      const again = await run(qcow2.openIo(new MemoryStorage(storage.toUint8Array())));
+      const bytes = new Uint8Array(disk.length);
+      await run(again.io.read(IoVector.single(bytes), 0));
+      expect(bytes).toEqual(disk);
+    },
+  );
+});
