@@ -23,10 +23,11 @@ export class ReferenceCounts {
    * @throws ImgError `ERR_IMG_LIMIT` when there are 2^31 clusters or more, as in QEMU, or no memory for them.
    */
   constructor(length: number, most: number) {
-    if (length > clusterLimit) {
+    // one more than the file has, into which compressed data may reach
+    if (length - 1 > clusterLimit) {
       throw new ImgError(
         "ERR_IMG_LIMIT",
-        `the image has ${String(length)} host clusters: expected at most ${String(clusterLimit)}`,
+        `the image has ${String(length - 1)} host clusters: expected at most ${String(clusterLimit)}`,
       );
     }
     this.length = length;
