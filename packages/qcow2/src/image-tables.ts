@@ -10,7 +10,7 @@ import { RefcountReader } from "./refcounts/refcount-reader.ts";
 import type { Snapshot } from "./snapshots/snapshot.ts";
 import type { L1Source } from "./tables/l1-entry.ts";
 import { L1Table } from "./tables/l1-table.ts";
-import { compressedCluster, type L2EntryLayout } from "./tables/l2-entry.ts";
+import type { L2EntryLayout } from "./tables/l2-entry.ts";
 import type { SliceSource } from "./tables/slice-source.ts";
 import { TableReader } from "./tables/table-reader.ts";
 import { CachedL2, ResidentL1 } from "./write/cached-tables.ts";
@@ -108,9 +108,8 @@ export class ImageTables {
     }
     const { kind, hasHost, host, copied, length } = piece;
     if (kind === "compressed") {
-      const entry = yield* this.map.entry(offset);
-      const place = compressedCluster(entry?.high ?? 0, entry?.low ?? 0, this.layout.clusterBits);
-      return { source: kind, clusterOffset: place.offset, compressedLength: place.length, copied: false, length };
+      const { compressedLength } = piece;
+      return { source: kind, clusterOffset: host, compressedLength, copied: false, length };
     }
     return {
       source: kind === "unallocated" ? absent : kind,

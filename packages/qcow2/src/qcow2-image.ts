@@ -23,10 +23,14 @@ import {
   type ShallowMapping,
   type Storage,
 } from "@img/format-core";
+import { checkImage } from "./check/check-image.ts";
+import type { CheckOptions } from "./check/check-options.ts";
+import type { CheckResult } from "./check/check-result.ts";
+import { loadClusterUsage, type ClusterUsage } from "./check/cluster-usage.ts";
 import { describeImage } from "./describe-image.ts";
 import type { HeaderExtension } from "./header/extensions.ts";
 import type { Qcow2Header } from "./header/header.ts";
-import { loadHeader } from "./header/load-header.ts";
+import { loadHeader, type LoadedHeader } from "./header/load-header.ts";
 import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import type { Qcow2Info } from "./qcow2-info.ts";
 import { ImageTables, type ImageTablesParts } from "./image-tables.ts";
@@ -52,6 +56,8 @@ export interface Qcow2ImageParts extends Omit<ImageTablesParts, "header"> {
   readonly extensions: readonly HeaderExtension[];
   readonly info: Qcow2Info;
   readonly inspect: boolean;
+  /** Reads anew what is held in memory while the image is written. */
+  openWriter(loaded: LoadedHeader, info: Qcow2Info): Io<ImageWriter>;
 }
 
 /** An open qcow2 image. Get one from `qcow2.open`; read and write its disk through the `FormatAccess` around it. */
@@ -67,8 +73,8 @@ export class Qcow2Image implements FormatDriver {
   #info: Qcow2Info;
   #tables: ImageTables;
   #sparse: boolean | undefined;
-  readonly #writer: ImageWriter | undefined;
-  readonly #space: CompressedSpace | undefined;
+  #writer: ImageWriter | undefined;
+  #space: CompressedSpace | undefined;
   readonly #resizeMutex = new Mutex("a resize");
 
   constructor(parts: Qcow2ImageParts) {
@@ -79,12 +85,15 @@ export class Qcow2Image implements FormatDriver {
     this.extensions = parts.extensions;
     this.storages = parts.dataFile === null ? [parts.storage] : [parts.storage, parts.dataFile];
     this.#tables = new ImageTables(parts);
-    this.#writer = parts.writer;
     this.writable = parts.writer !== undefined;
-    if (parts.writer !== undefined) {
-      const { allocator } = parts.writer;
-      this.#space = new CompressedSpace(allocator, parts.info.clusterSize, parts.header.refcountOrder);
-      parts.writer.attach(this.#contents());
+    this.#attach(parts.writer);
+  }
+
+  #attach(writer: ImageWriter | undefined): void {
+    this.#writer = writer;
+    if (writer !== undefined) {
+      this.#space = new CompressedSpace(writer.allocator, this.#info.clusterSize, this.#header.refcountOrder);
+      writer.attach(this.#contents());
     }
   }
 
@@ -306,6 +315,21 @@ export class Qcow2Image implements FormatDriver {
     }
   }
 
+  /**
+   * Checks the image as `qemu-img check` does; see {@link checkImage}. Writes what is still in memory first. Nobody may write meanwhile: hold the
+   * image's lease, or keep it to yourself.
+   */
+  *check(options?: CheckOptions): Io<CheckResult> {
+    yield* this.flush();
+    return yield* checkImage(this.#parts.storage, options);
+  }
+
+  /** What the host clusters are used for; see {@link loadClusterUsage}. Writes what is still in memory first, as {@link check} does. */
+  *clusterUsage(): Io<ClusterUsage> {
+    yield* this.flush();
+    return yield* loadClusterUsage(this.#parts.storage);
+  }
+
   onIdle(): void {
     this.#writer?.allocator.frees.noteIdle();
   }
@@ -333,10 +357,12 @@ export class Qcow2Image implements FormatDriver {
     this.#writer?.caches.shrink();
   }
 
-  *invalidateCache(): Io<void> {
-    if (this.#writer !== undefined) {
-      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()}: what is opened for writing can't be read anew`);
+  *invalidateCache(options: { readonly discardDirty: boolean }): Io<void> {
+    const writer = this.#writer;
+    if (writer?.isDirty === true && !options.discardDirty) {
+      throw new ImgError("ERR_IMG_BUSY", `${this.toString()} has changes that aren't written`);
     }
+    yield* writer?.finish() ?? doNothing();
     this.#tables.clear();
     for (const storage of this.storages) {
       yield* invalidateStorage(storage);
@@ -349,7 +375,9 @@ export class Qcow2Image implements FormatDriver {
     const snapshot = shown === undefined ? undefined : findSnapshot(info.snapshots, { id: shown.id, name: shown.name });
     this.#header = header;
     this.#info = info;
-    this.#tables = new ImageTables({ ...this.#parts, header, snapshot });
+    const reopened = writer === undefined ? undefined : yield* this.#parts.openWriter(loaded, info);
+    this.#tables = new ImageTables({ ...this.#parts, header, snapshot, writer: reopened });
+    this.#attach(reopened);
     this.#sparse = undefined;
   }
 

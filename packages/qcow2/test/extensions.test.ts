@@ -163,6 +163,7 @@ function decode(...raw: readonly (readonly [type: number, data: Uint8Array])[]):
   return decodeExtensions(
     raw.map(([type, data]) => ({ type, data, offset: 0 })),
     clusterSize,
+    true,
   );
 }
 

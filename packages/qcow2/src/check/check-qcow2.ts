@@ -6,21 +6,13 @@ import type { CheckResult } from "./check-result.ts";
 
 /**
  * Checks a qcow2 image: what {@link checkImage} does, as a promise.
- * @param subject - the storage that holds the image, or the open image. Changes that an image opened for writing still has in memory are not seen:
- * flush first, and leave it alone meanwhile.
+ * @param subject - the storage that holds the image, or the open image, which nobody may write meanwhile; what it still has in memory is
+ * written first.
  */
 export async function checkQcow2(
   subject: Storage | FormatAccess<Qcow2Image>,
   options: CheckOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<CheckResult> {
-  const storage = subject instanceof FormatAccess ? imageStorage(subject) : subject;
-  return runAsync(checkImage(storage, options), options.signal);
-}
-
-function imageStorage(access: FormatAccess<Qcow2Image>): Storage {
-  const [storage] = access.driver.storages;
-  if (storage === undefined) {
-    throw new TypeError(`${access.toString()} has no storage`);
-  }
-  return storage;
+  const io = subject instanceof FormatAccess ? subject.driver.check(options) : checkImage(subject, options);
+  return runAsync(io, options.signal);
 }

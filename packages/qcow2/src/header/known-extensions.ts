@@ -28,9 +28,14 @@ export interface KnownExtensions {
 /**
  * Decodes the known extensions. Of several of one type the last counts, as in QEMU, unless they disagree about a name: then the image
  * says two things at once.
+ * @param bitmapsCount - the header vouches for the bitmaps; otherwise what is said about them means nothing
  * @throws ImgError `ERR_IMG_CORRUPT`
  */
-export function decodeExtensions(extensions: readonly HeaderExtension[], clusterSize: number): KnownExtensions {
+export function decodeExtensions(
+  extensions: readonly HeaderExtension[],
+  clusterSize: number,
+  bitmapsCount: boolean,
+): KnownExtensions {
   const known: { -readonly [K in keyof KnownExtensions]: KnownExtensions[K] } = { featureNames: [] };
   for (const { type, data } of extensions) {
     switch (type) {
@@ -38,13 +43,17 @@ export function decodeExtensions(extensions: readonly HeaderExtension[], cluster
         if (data.length > limits.backingFormatLength) {
           throw corrupt(`backing format name is ${String(data.length)} bytes long: expected at most 15`);
         }
-        known.backingFormat = agree(known.backingFormat, decodeText(data), "backing format");
+        if (data.length > 0) {
+          known.backingFormat = agree(known.backingFormat, decodeText(data), "backing format");
+        }
         break;
       case extensionTypes.featureNames:
         known.featureNames = parseFeatureNames(data);
         break;
       case extensionTypes.bitmaps:
-        known.bitmaps = decodeBitmaps(data, clusterSize);
+        if (bitmapsCount) {
+          known.bitmaps = decodeBitmaps(data, clusterSize);
+        }
         break;
       case extensionTypes.crypto:
         known.crypto = decodeCrypto(data, clusterSize);

@@ -1,7 +1,7 @@
 import { IoVector } from "@img/io-vector";
 import { ImgError, readStorage, type Io, type Storage } from "@img/format-core";
 import { parseExtensions, type HeaderExtension } from "./extensions.ts";
-import { featureNumbers, incompatible } from "./features.ts";
+import { autoclear, featureNumbers, hasFeature, incompatible } from "./features.ts";
 import type { Qcow2Header } from "./header.ts";
 import { decodeExtensions, type KnownExtensions } from "./known-extensions.ts";
 import { parseHeader, type ParseHeaderOptions } from "./parse-header.ts";
@@ -35,7 +35,7 @@ export function* loadHeader(storage: Storage, options: ParseHeaderOptions = {}):
     header = parseHeader(bytes, options);
     extensions = parseExtensions(bytes, header.headerLength, end) ?? [];
   }
-  const known = decodeExtensions(extensions, clusterSize);
+  const known = decodeExtensions(extensions, clusterSize, hasFeature(header.autoclearFeatures, autoclear.bitmaps));
   refuseUnknownFeatures(header, known);
   return { header, extensions, known, backingName: decodeBackingName(bytes, header) };
 }

@@ -26,6 +26,8 @@ export class Piece {
   hasHost = false;
   /** Host offset of the piece's first byte, if {@link hasHost}. For a compressed cluster, where the compressed data begins. */
   host = 0;
+  /** Bytes that the data of a compressed cluster takes at most. */
+  compressedLength = 0;
   /** Bytes of guest disk from the piece's first byte to its end. */
   length = 0;
   /** The host cluster may be written in place. */
@@ -71,7 +73,9 @@ export class Piece {
     }
     this.kind = "compressed";
     this.hasHost = false;
-    this.host = compressedCluster(high, low, layout.clusterBits).offset;
+    const place = compressedCluster(high, low, layout.clusterBits);
+    this.host = place.offset;
+    this.compressedLength = place.length;
     this.length = layout.clusterSize - within;
     this.copied = false;
   }

@@ -10,8 +10,6 @@ export interface ImageIdentity {
 
 const fixed = [
   "version",
-  "backingFileOffset",
-  "backingFileSize",
   "clusterBits",
   "cryptMethod",
   "refcountOrder",

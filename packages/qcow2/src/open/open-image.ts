@@ -38,7 +38,9 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
   let backing: FormatAccess | null = null;
   try {
     backing = inspect ? null : yield* openBacking(storage, info, options, chain);
-    const writer = writable ? yield* openWriter(storage, dataFile, loaded, info, options) : undefined;
+    const reopenWriter = (current: LoadedHeader, now: Qcow2Info): Io<ImageWriter> =>
+      openWriter(storage, dataFile, current, now, options);
+    const writer = writable ? yield* reopenWriter(loaded, info) : undefined;
     return new Qcow2Image({
       storage,
       dataFile,
@@ -53,6 +55,7 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
       l2CacheSize: options.l2CacheSize,
       clusterCacheSize: options.clusterCacheSize,
       writer,
+      openWriter: reopenWriter,
     });
   } catch (error) {
     if (backing !== null && backing !== options.backing) {

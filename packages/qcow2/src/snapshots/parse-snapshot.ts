@@ -56,6 +56,9 @@ export function parseSnapshot(
   if (l1Size * 8 > limits.l1TableLength) {
     throw corrupt(name, `L1 table has ${String(l1Size)} entries: expected at most ${String(limits.l1TableLength / 8)}`);
   }
+  if (l1Size > 0 && l1TableOffset === 0) {
+    throw corrupt(name, "L1 table at host offset 0x0: that is the header");
+  }
   if (version === 3 && lengths.extra < 16) {
     throw corrupt(name, `${String(lengths.extra)} bytes of extra data: expected at least 16`);
   }
@@ -63,6 +66,7 @@ export function parseSnapshot(
     lengths.extra >= at + 8
       ? uint64(view.getUint32(snapshotHeadLength + at), view.getUint32(snapshotHeadLength + at + 4), what)
       : undefined;
+  const known = lengths.extra >= 24 ? 24 : Math.min(lengths.extra, 16);
   const icount = lengths.extra >= 24 ? view.getBigUint64(snapshotHeadLength + 16) : undefined;
   return {
     id,
@@ -75,7 +79,7 @@ export function parseSnapshot(
     vmStateSize: extra(0, "snapshot's VM state size") ?? view.getUint32(32),
     diskSize: extra(8, "snapshot's disk size"),
     icount: icount === 0xffff_ffff_ffff_ffffn ? undefined : icount,
-    unknownExtra: bytes.slice(Math.min(snapshotHeadLength + 24, idStart), idStart),
+    unknownExtra: bytes.slice(snapshotHeadLength + known, idStart),
   };
 }
 
