@@ -1,4 +1,4 @@
-import { parseArguments } from "./arguments/parse-arguments.ts";
+import { parseArguments, parseBeforeLast } from "./arguments/parse-arguments.ts";
 import { UsageError } from "./arguments/usage-error.ts";
 import { reportError } from "./errors/report-error.ts";
 import { programHelp, verbHelp } from "./help/help-text.ts";
@@ -65,7 +65,7 @@ function findVerb(name: string): Verb {
 }
 
 async function runVerb(verb: Verb, args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
-  const parsed = parseArguments(args, verb.options);
+  const parsed = (verb.lastIsOperand === true ? parseBeforeLast : parseArguments)(args, verb.options);
   if (parsed.has("help")) {
     await terminal.print(verbHelp(terminal.program, verb));
     return 0;

@@ -1,3 +1,5 @@
+export { bench, type BenchResult } from "./bench/bench.ts";
+export type { BenchOptions } from "./bench/bench-settings.ts";
 export { qemuCheck, qemuCheckLine, type QemuCheck } from "./check/qemu-check.ts";
 export { compare, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
@@ -14,3 +16,4 @@ export type { MapRange } from "./map/map-reader.ts";
 export { qemuMapEntry, type QemuMapEntry } from "./map/qemu-map.ts";
 export { measure, type MeasureOptions, type MeasureResult, type MeasureSource } from "./measure/measure.ts";
 export type { Progress } from "./progress.ts";
+export { resizeImage, type NewSize, type ResizeOptions, type ResizeResult } from "./resize/resize-image.ts";

@@ -12,6 +12,23 @@ export function parseArguments(args: readonly string[], options: readonly Option
   return new ArgumentParser(args, options).parse();
 }
 
+/**
+ * {@link parseArguments} for verbs whose last word is an operand whatever it looks like, as in `resize disk.qcow2 -1G`. Only a request for help
+ * that stands alone is one.
+ *
+ * @throws UsageError as {@link parseArguments}, and for less than two words
+ */
+export function parseBeforeLast(args: readonly string[], options: readonly OptionDefinition[]): ParsedArguments {
+  const last = args.at(-1);
+  if (args.length === 1 && (last === "--help" || last === "-h")) {
+    return parseArguments(args, options);
+  }
+  if (last === undefined || args.length < 2) {
+    throw new UsageError("Not enough arguments");
+  }
+  return parseArguments(args.slice(0, -1), options).with(last);
+}
+
 class ArgumentParser {
   readonly #rest: string[];
   readonly #options: readonly OptionDefinition[];

@@ -25,6 +25,11 @@ export class ParsedArguments {
     return this.#values.get(key) ?? [];
   }
 
+  /** The same with one more operand behind the others. */
+  with(operand: string): ParsedArguments {
+    return new ParsedArguments([...this.operands, operand], this.#values);
+  }
+
   /** The same with these options alone, and without operands. */
   only(...keys: readonly string[]): ParsedArguments {
     return new ParsedArguments([], new Map([...this.#values].filter(([key]) => keys.includes(key))));

@@ -6,12 +6,13 @@ const powers: Readonly<Record<string, number>> = { b: 0, k: 1, m: 2, g: 3, t: 4,
  * A number of bytes with an optional suffix, as qemu-img takes it: `512`, `0x200`, `1.5G`, `64k`. Suffixes are powers of 1024; a fraction
  * needs one; a result that isn't whole is cut.
  *
- * @returns `undefined` when it isn't one; `"range"` when it is negative or past 2^63−1
+ * @param limit - what it has to be below
+ * @returns `undefined` when it isn't one; `"range"` when it isn't below `limit`
  */
-export function parseSize(text: string): number | "range" | undefined {
+export function parseSize(text: string, limit: number = 2 ** 63): number | "range" | undefined {
   const hexadecimal = /^\s*0[xX][0-9a-fA-F]+$/.test(text);
   if (hexadecimal) {
-    return inRange(Number(text));
+    return inRange(Number(text), limit);
   }
   const match = /^\s*\+?([0-9]+)(\.[0-9]*)?([bBkKmMgGtTpPeE])?$/.exec(text);
   if (match === null) {
@@ -24,11 +25,11 @@ export function parseSize(text: string): number | "range" | undefined {
     return undefined;
   }
   // parts added up separately: the sum of both is exact as long as it can be
-  return inRange(Number(whole) * unit + Math.trunc(part * unit));
+  return inRange(Number(whole) * unit + Math.trunc(part * unit), limit);
 }
 
-function inRange(value: number): number | "range" {
-  return value < 2 ** 63 ? value : "range";
+function inRange(value: number, limit: number): number | "range" {
+  return value < limit ? value : "range";
 }
 
 /**

@@ -27,6 +27,8 @@ export interface Verb {
   /** What follows the options, for the help. */
   readonly operands: string;
   readonly options: readonly OptionDefinition[];
+  /** The last word is an operand even if it looks like an option: sizes may be negative. Default `false`. */
+  readonly lastIsOperand?: boolean;
   /** Exit codes other than 0 success and 1 failure, for the help. */
   readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
   load(): Promise<VerbModule>;

@@ -72,8 +72,8 @@ function hasWaiting(specs: readonly ImageSpec[]): boolean {
   return specs.some(({ blocking }) => blocking !== undefined && blocking !== "always");
 }
 
-/** Makes a new image. */
-async function convertNew(conversion: Conversion): Promise<ConvertImagesResult> {
+/** Makes a new image. The sources stay open. */
+export async function convertNew(conversion: Conversion): Promise<ConvertImagesResult> {
   const { options, sources, formats, settings } = conversion;
   const { target } = options;
   const format = formats.get(target.format);

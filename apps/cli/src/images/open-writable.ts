@@ -1,0 +1,41 @@
+import { isImgError, type FormatAccess } from "@img/format-core";
+import { openImage } from "@img/operations/node";
+import { openFailure } from "../errors/open-failure.ts";
+import { printable } from "../output/printable.ts";
+import type { Terminal } from "../terminal.ts";
+import type { SpecifiedImage } from "./open-named.ts";
+
+/**
+ * Opens an existing image to write to it, and warns when its format was guessed to be raw. The caller closes it.
+ * @throws CommandError in qemu-img's words
+ */
+export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
+  try {
+    const image = await openImage({ ...named.spec, writable: true, writeProbed: true });
+    if (named.spec.format === undefined && image.driver.format === "raw") {
+      terminal.note(warning(named.spec.path));
+    }
+    return image;
+  } catch (error) {
+    throw openFailure(error, named);
+  }
+}
+
+function warning(path: string): string {
+  return (
+    `WARNING: Image format was not specified for '${printable(path)}' and probing guessed raw.\n` +
+    "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n" +
+    "         Specify the 'raw' format explicitly to remove the restrictions.\n"
+  );
+}
+
+/** Closes an image because something failed that is being reported. */
+export async function closeAfter(image: FormatAccess): Promise<void> {
+  try {
+    await image.close();
+  } catch (error) {
+    if (!isImgError(error)) {
+      throw error;
+    }
+  }
+}

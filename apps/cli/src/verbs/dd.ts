@@ -1,0 +1,54 @@
+import { isImgError } from "@img/format-core";
+import { ddImageFile, type ImageSpec } from "@img/operations/node";
+import { CommandError } from "../errors/command-error.ts";
+import { describeImgError } from "../errors/report-error.ts";
+import { strerror } from "../errors/strerror.ts";
+import { plainPath } from "../images/image-name.ts";
+import { imageSpec, openNamed } from "../images/open-named.ts";
+import { printable } from "../output/printable.ts";
+import { ddRequest, type DdRequest } from "../values/dd-request.ts";
+import type { VerbContext } from "./verb.ts";
+
+const formats = ["raw", "qcow2"];
+
+/** `img dd`. */
+export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
+  const request = ddRequest(args);
+  const { input, output, blockSize, count, skip } = request;
+  const named = imageSpec(input, args, args.value("format"));
+  // what is wrong with the input is reported before anything else, and what was guessed stays as it was guessed now
+  const image = openNamed(named);
+  const source: ImageSpec = { ...named.spec, format: image.driver.format };
+  await image.close();
+  const format = args.value("O") ?? "raw";
+  if (!formats.includes(format)) {
+    throw new CommandError("Unknown file format");
+  }
+  const path = output === "" ? "" : plainPath(output);
+  try {
+    const { skippedAll } = await ddImageFile({
+      source,
+      target: { path, format },
+      blockSize,
+      skip,
+      signal,
+      ...(count === undefined ? {} : { count }),
+    });
+    if (skippedAll) {
+      terminal.note(`${terminal.program}: ${printable(input)}: cannot skip to specified offset\n`);
+    }
+  } catch (error) {
+    throw ddFailure(error, request, path);
+  }
+  return 0;
+}
+
+function ddFailure(error: unknown, { output }: DdRequest, path: string): unknown {
+  if (!isImgError(error)) {
+    return error;
+  }
+  const host = strerror(error.code);
+  const isCreating = host !== undefined && /cannot (?:create|open)/.test(error.message);
+  const reason = isCreating ? `Could not create '${path}': ${host}` : describeImgError(error);
+  return new CommandError(`${output}: error while creating output image: ${reason}`, { cause: error });
+}
