@@ -53,6 +53,19 @@ describe("a check", () => {
     await access.close();
   });
 
+  test("of an image that is being written sees what was written", async () => {
+    const storage = new MemoryStorage();
+    const access = await qcow2.create(storage, { size: 4_194_304 });
+    await access.write(new Uint8Array(200_000).fill(1), 65_536);
+    expect(await checkQcow2(access)).toMatchObject({ corruptions: 0, leaks: 0, allocatedClusters: 4 });
+    expect((await runAsync(access.driver.clusterUsage())).counts).toMatchObject({ data: 4, leaked: 0 });
+    await access.discardToZero(65_536, 65_536);
+    expect(runSync(access.driver.check())).toMatchObject({ corruptions: 0, leaks: 0, allocatedClusters: 3 });
+    await access.close();
+    const closed = new MemoryStorage(storage.toUint8Array());
+    expect(await checkQcow2(closed)).toMatchObject({ corruptions: 0, leaks: 0, allocatedClusters: 3 });
+  });
+
   test("changes nothing, and reads each table once or twice", async () => {
     const inner = await imageWithData(3);
     const storage = new CountingStorage(new MemoryStorage(inner.toUint8Array(), { writable: false }));
