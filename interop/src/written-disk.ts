@@ -13,8 +13,8 @@ export type WriteStep =
   | { readonly kind: "read"; readonly offset: number; readonly length: number }
   | { readonly kind: "flush" | "sync" };
 
-/** The kinds of steps that {@link randomStep} makes. */
-export const stepKinds = [
+/** The kinds of steps that {@link randomStep} makes, by how often it makes them. */
+const stepKinds = [
   "write",
   "write",
   "write",
@@ -118,22 +118,30 @@ export function changedRange(
 export async function performStep(image: FormatAccess<Qcow2Image>, step: WriteStep, model: ModelDisk): Promise<void> {
   switch (step.kind) {
     case "write":
-      return await image.write(step.bytes, step.offset);
+      await image.write(step.bytes, step.offset);
+      return;
     case "compress":
-      return await image.writeCompressed(step.bytes, step.offset);
+      await image.writeCompressed(step.bytes, step.offset);
+      return;
     case "zero":
-      return await image.writeZeroes(step.offset, step.length);
+      await image.writeZeroes(step.offset, step.length);
+      return;
     case "discardToZero":
-      return await image.discardToZero(step.offset, step.length);
+      await image.discardToZero(step.offset, step.length);
+      return;
     case "discardToAny":
-      return await image.discardToAny(step.offset, step.length);
+      await image.discardToAny(step.offset, step.length);
+      return;
     case "resize":
-      return await image.resize(step.size, step.preallocation);
+      await image.resize(step.size, step.preallocation);
+      return;
     case "flush":
-      return await image.flush();
+      await image.flush();
+      return;
     case "sync":
       await image.flush();
-      return await image.sync();
+      await image.sync();
+      return;
     case "read": {
       const bytes = new Uint8Array(step.length);
       await image.read(bytes, step.offset);

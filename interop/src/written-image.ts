@@ -47,7 +47,7 @@ export function describeShape(shape: WrittenShape): string {
 }
 
 /** Options of `qemu-img create -o` for a shape. */
-export function createOptions(shape: WrittenShape, directory: string): string {
+function createOptions(shape: WrittenShape, directory: string): string {
   const options = [`cluster_size=${String(shape.clusterSize)}`, `compat=${shape.compat}`];
   if (shape.compat === "1.1") {
     options.push(

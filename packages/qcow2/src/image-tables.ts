@@ -19,7 +19,7 @@ import type { ImageWriter } from "./write/image-writer.ts";
 /** Parts of tables are read and kept in pieces of this many bytes, or of a cluster if that is smaller. */
 const sliceLength = 4096;
 const l1CacheSize = 1024 * 1024;
-const defaultL2CacheSize = 16 * 1024 * 1024;
+const defaultL2CacheSize = 8 * 1024 * 1024;
 const defaultClusterCacheSize = 4 * 1024 * 1024;
 
 /** What {@link ImageTables} are made of. */

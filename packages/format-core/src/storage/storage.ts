@@ -46,7 +46,10 @@ export interface WriteZeroesOptions {
  * family (the storage access functions) keep the promises that make this simple: requests respect {@link limits}, buffers aren't
  * touched until the call is done, and writes that could disturb each other (read-modify-write) are not in flight together.
  *
- * A storage that can always answer without waiting also has the methods of {@link SyncStorage}.
+ * Empty reads and writes do nothing, wherever they are. A storage that isn't writable refuses changes with `ERR_IMG_READ_ONLY` (or
+ * `ERR_IMG_UNSUPPORTED` where it has no such method). Disposing twice is harmless; any other call afterwards fails with `ERR_IMG_CLOSED`.
+ *
+ * A storage that can always answer without waiting also has the methods of {@link SyncStorage}: the twin of each method that it has.
  */
 export interface Storage extends AsyncDisposable {
   /** For people: appears in messages, for example `file:"disk.qcow2"`. */

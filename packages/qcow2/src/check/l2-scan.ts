@@ -101,7 +101,7 @@ export class L2Scan {
           continue;
         }
         if (cluster !== 0 && cluster < fileClusters) {
-          const run = extended ? 1 : runLength(bytes, at, place.start + to, clusterSize);
+          const run = runLength(bytes, at, place.start + to, clusterSize, entryLength);
           // the sign is the COPIED flag
           const counted = this.#countRun(cluster, Math.min(run, fileClusters - cluster), high >>> 31);
           if (counted > 0) {
@@ -169,11 +169,14 @@ export class L2Scan {
       const expected = place.guestOffset + (within / entryLength) * clusterSize;
       const usual = (high & this.#unusualHigh) === 0 && (low & (this.#unusualLow | zeroFlag)) === 0;
       if (usual && high < 0 && offset === expected && (zeroes & present) === 0) {
-        allocated++;
+        // what comes behind each other here is expected behind each other, too
+        const run = runLength(bytes, at, place.start + to, clusterSize, entryLength);
+        allocated += run;
         if (next !== 0 && next !== offset) {
           fragmented++;
         }
-        next = offset + clusterSize;
+        next = offset + run * clusterSize;
+        within += (run - 1) * entryLength;
         continue;
       }
       this.#next = next;
@@ -327,19 +330,32 @@ export class L2Scan {
   }
 }
 
-/** How many entries from `at` on, at most up to `end`, name clusters behind each other with the same flags. At least 1. */
-function runLength(bytes: DataView, at: number, end: number, clusterSize: number): number {
+/**
+ * How many entries from `at` on, at most up to `end`, name clusters behind each other with the same flags, and the same subclusters in each. At
+ * least 1.
+ */
+function runLength(bytes: DataView, at: number, end: number, clusterSize: number, entryLength: number): number {
   const high = bytes.getInt32(at);
   let low = bytes.getInt32(at + 4);
-  let next = at + 8;
+  let next = at + entryLength;
   while (next < end) {
     low = (low + clusterSize) | 0;
     if (bytes.getInt32(next + 4) !== low || bytes.getInt32(next) !== high) {
       break;
     }
-    next += 8;
+    if (entryLength === 16 && !haveSameSubclusters(bytes, at, next)) {
+      break;
+    }
+    next += entryLength;
   }
-  return (next - at) / 8;
+  return (next - at) / entryLength;
+}
+
+function haveSameSubclusters(bytes: DataView, first: number, second: number): boolean {
+  return (
+    bytes.getInt32(first + 8) === bytes.getInt32(second + 8) &&
+    bytes.getInt32(first + 12) === bytes.getInt32(second + 12)
+  );
 }
 
 /** The cluster at a host offset; −1, which none is equal to, where it isn't aligned or is very far away. */

@@ -85,6 +85,8 @@ export class Piece {
     this.length = layout.clusterSize - within;
     if ((low & zeroFlag) !== 0) {
       this.kind = "zero";
+      // for a zero cluster, host offset 0 means "none" in a data file too
+      this.hasHost &&= this.host !== within;
     } else {
       this.kind = this.hasHost ? "data" : "unallocated";
     }

@@ -14,7 +14,7 @@ export interface Qcow2OpenOptions extends OpenOptions {
   readonly backingFormat?: string;
   /** Replaces the codecs for compressed clusters. Default: native ones in Node, portable ones elsewhere. */
   readonly codecs?: Partial<Codecs>;
-  /** Memory for parts of L2 tables, bytes. Default 16 MiB; less is used for small disks. */
+  /** Memory for parts of L2 tables, bytes. Default 8 MiB; less is used for small disks. */
   readonly l2CacheSize?: number;
   /** Memory for inflated clusters, bytes. Default 4 MiB, and at least two clusters. */
   readonly clusterCacheSize?: number;

@@ -59,11 +59,12 @@ export function decodeState(view: DataView, index: number, guest: number, layout
   }
   const copied = (high & copiedFlag) !== 0;
   const offset = entryOffset(high, low);
-  const host = offset !== 0 || (layout.externalDataFile && copied) ? offset : undefined;
+  const isZero = layout.hasZeroFlag && (low & zeroFlag) !== 0;
+  const host = offset !== 0 || (layout.externalDataFile && copied && !isZero) ? offset : undefined;
   if (layout.extended) {
     return { host, compressed: undefined, copied, data: view.getUint32(at + 12), zero: view.getUint32(at + 8) };
   }
-  const zero = layout.hasZeroFlag ? low & zeroFlag : 0;
+  const zero = isZero ? 1 : 0;
   return { host, compressed: undefined, copied, data: host !== undefined && zero === 0 ? 1 : 0, zero };
 }
 

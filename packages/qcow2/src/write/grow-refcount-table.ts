@@ -17,17 +17,7 @@ export function* growRefcountTable(parts: AllocatorParts, index: number, frees: 
   const old = caches.refcountTable;
   const perCluster = clusterSize / 8;
   const coverage = (clusterSize * 8) / 2 ** refcountOrder;
-  let blocks = 1;
-  let clusters = 0;
-  for (;;) {
-    const entries = Math.max(index + blocks, Math.min(old.length * 2, limits.refcountTableLength / 8));
-    clusters = Math.ceil(entries / perCluster);
-    const needed = Math.ceil((blocks + clusters) / coverage);
-    if (needed <= blocks) {
-      break;
-    }
-    blocks = needed;
-  }
+  const { blocks, clusters } = planTable(index, old.length, perCluster, coverage);
   if (clusters * clusterSize > limits.refcountTableLength) {
     throw new ImgError(
       "ERR_IMG_NO_SPACE",
@@ -76,5 +66,21 @@ export function* growRefcountTable(parts: AllocatorParts, index: number, frees: 
   const oldFirst = old.offset / clusterSize;
   for (let cluster = oldFirst; cluster < oldFirst + old.length / perCluster; cluster++) {
     frees.add({ cluster, use: "table", discard: true });
+  }
+}
+
+/** How many refcount blocks and table clusters are needed, so that the blocks can count themselves and the table. */
+function planTable(
+  index: number,
+  oldLength: number,
+  perCluster: number,
+  coverage: number,
+): { readonly blocks: number; readonly clusters: number } {
+  for (let blocks = 1; ; blocks++) {
+    const entries = Math.max(index + blocks, Math.min(oldLength * 2, limits.refcountTableLength / 8));
+    const clusters = Math.ceil(entries / perCluster);
+    if (blocks + clusters <= blocks * coverage) {
+      return { blocks, clusters };
+    }
   }
 }
