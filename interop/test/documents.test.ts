@@ -38,6 +38,16 @@ describe("the documents", () => {
     expect(existsSync(join(root, "README.md"))).toBe(true);
   });
 
+  test("that of the command line has every verb", () => {
+    const help = runCommand("img --help", directory);
+    const verbs = [...(/Commands:\n([^]*?)\n\n/.exec(help)?.[1] ?? "").matchAll(/^ {2}(\w+) /gm)].map(
+      ([, verb]) => verb!,
+    );
+    expect(verbs).toContain("info");
+    const text = documents.find(({ path }) => path === "apps/cli/README.md")?.text ?? "";
+    expect(verbs.filter((verb) => verb !== "help" && !text.includes(`\n| \`${verb}\``))).toEqual([]);
+  });
+
   test.each(documents.map((document) => [document.path, document] as const))(
     "%s: what it links to and the files that it names are there",
     (_, document) => {
