@@ -62,6 +62,11 @@ function options(source: string, target: string, more: Partial<ConvertImagesOpti
   };
 }
 
+/** Keeps the thread that began a conversion from finishing it before others can begin. */
+function slowly(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3);
+}
+
 let disk: Uint8Array;
 let bigDisk: Uint8Array;
 
@@ -197,7 +202,8 @@ describe("convertImages", () => {
          Atomics.add(values, 0, 65536n);`,
       );
       const thief = new URL("thief.js", workerEntry);
-      const work = convertImages(options("big.qcow2", "stolen.out", { workerEntry: thief, chunkSize: 65536 }));
+      const more = { workerEntry: thief, chunkSize: 65536, onProgress: slowly };
+      const work = convertImages(options("big.qcow2", "stolen.out", more));
       await expect(work).rejects.toThrow("a thread ended early");
       expect(existsSync(at("stolen.out"))).toBe(false);
     });
@@ -208,7 +214,8 @@ describe("convertImages", () => {
       const fd = openSync(at("damaged.qcow2"), "r+");
       // the last compressed clusters are in the last MiB
       writeSync(fd, Buffer.alloc(MiB, 0xff), 0, MiB, size - 2 * MiB);
-      const work = convertImages(options("damaged.qcow2", "damaged.out", { threads: 2, workerEntry }));
+      const more = { threads: 2, workerEntry, chunkSize: 65536, onProgress: slowly };
+      const work = convertImages(options("damaged.qcow2", "damaged.out", more));
       await expect(work).rejects.toMatchObject({ code: "ERR_IMG_CORRUPT" });
       expect(existsSync(at("damaged.out"))).toBe(false);
     });

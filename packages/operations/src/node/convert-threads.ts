@@ -27,6 +27,9 @@ export type ThreadMessage =
 /** A conversion that is expected to take less than this isn't worth another thread: it would begin when we end. */
 const worthwhile = 100;
 
+/** MiB. A small one keeps the buffers that inflating leaves behind from piling up: 40 MB less for each thread, at no cost in time. */
+const youngGeneration = 2;
+
 /** The threads that help with a conversion, beside the one that began it. */
 export class ConvertThreads {
   readonly #share: ConvertShare;
@@ -85,7 +88,8 @@ export class ConvertThreads {
 
   #start(): Promise<void> {
     return new Promise((resolve) => {
-      const worker = new Worker(this.#entry, { workerData: this.#share, execArgv: [] });
+      const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
+      const worker = new Worker(this.#entry, { workerData: this.#share, execArgv: [], resourceLimits });
       let ready = false;
       worker.on("message", (message: ThreadMessage) => {
         ready = true;
