@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { ImgError, MemoryStorage, runAsync, runSync } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
 import { AsyncStorage, CountingStorage, SeededRandom } from "@img/testing";
 import { describe, expect, test } from "vitest";
 import { ReferenceCounts } from "../src/check/reference-counts.ts";
@@ -321,4 +322,32 @@ describe("the usage of clusters", () => {
 test("a result can be sent as JSON", async () => {
   const result: CheckResult = await checkQcow2(await imageWithData(1));
   expect(JSON.parse(JSON.stringify(result))).toEqual(result);
+});
+
+test("clusters behind each other are told apart where the upper half of their offsets changes", () => {
+  const storage = new MemoryStorage();
+  runSync(createImage(storage, { size: 2 ** 30, clusterSize: 2_097_152, refcountBits: 1 }));
+  const bytes = storage.toUint8Array();
+  const l1 = 3 * 2_097_152;
+  const grown = new MemoryStorage(bytes);
+  const put = (offset: number, high: number, low: number): void => {
+    const entry = new Uint8Array(8);
+    new DataView(entry.buffer).setUint32(0, high);
+    new DataView(entry.buffer).setUint32(4, low);
+    grown.write(IoVector.single(entry), offset);
+  };
+  const l2 = l1 + 2_097_152;
+  put(l1, 0x8000_0000, l2);
+  // the last cluster below 4 GiB, reserved for zeroes; and then zeroes without a place: not its neighbour
+  put(l2, 0, 0xffe0_0001);
+  put(l2 + 8, 0, 1);
+  put(l2 + 16, 1, 0);
+  put(l2 + 24, 1, 0x20_0000);
+  grown.resize?.(0x1_0060_0000);
+  const result = runSync(checkImage(grown));
+  expect(result.allocatedClusters).toBe(3);
+  expect(result.fragmentedClusters).toBe(0);
+  expect(
+    result.findings.filter(({ kind }) => kind === "refcount-too-small").map(({ hostOffset }) => hostOffset),
+  ).toEqual([l2, 0xffe0_0000, 0x1_0000_0000, 0x1_0020_0000]);
 });

@@ -245,21 +245,21 @@ export class L2Scan {
     }
     const offset = (high & offsetHigh) * 0x1_0000_0000 + ((low & offsetLow) >>> 0);
     const copied = (high & copiedFlag) !== 0;
-    const isZero = (low & zeroFlag) !== 0;
-    if (isZero && !hasZeroFlag) {
+    const hasBit0 = (low & zeroFlag) !== 0;
+    if (hasBit0 && !hasZeroFlag) {
       this.#corrupt(
         entry,
         "zero-flag",
         `bit 0 is set, which ${extended ? "extended L2 entries don't" : "version 2 doesn't"} have`,
       );
     }
-    if (offset === 0 && (!(externalDataFile && copied) || (isZero && !extended))) {
+    if (offset === 0 && (!(externalDataFile && copied) || (hasBit0 && !extended))) {
       if (entry.allocated !== 0) {
         this.#corrupt(entry, "subclusters", "subclusters are marked as allocated, but the cluster isn't");
       }
       return;
     }
-    this.#allocated(entry, offset, copied, extended ? entry.allocated === 0 : isZero);
+    this.#allocated(entry, offset, copied, extended ? entry.allocated === 0 : hasBit0);
   }
 
   #allocated(entry: Entry, offset: number, copied: boolean, isZero: boolean): void {
@@ -340,6 +340,10 @@ function runLength(bytes: DataView, at: number, end: number, clusterSize: number
   let next = at + entryLength;
   while (next < end) {
     low = (low + clusterSize) | 0;
+    // the upper half goes on where the lower one begins again
+    if (low >>> 0 < clusterSize) {
+      break;
+    }
     if (bytes.getInt32(next + 4) !== low || bytes.getInt32(next) !== high) {
       break;
     }
