@@ -67,5 +67,6 @@ export function commandCases(images: Images, img: string): Case[] {
       ...[images.qcow2("plain"), images.raw()],
     ]),
     both("map 1 TiB with all its tables", undefined, () => ["map", "--output=json", images.preallocated(tiB)]),
+    both("check 1 TiB with all its tables", undefined, () => ["check", images.preallocated(tiB)]),
   ];
 }
