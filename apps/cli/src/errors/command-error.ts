@@ -7,8 +7,18 @@ export interface CommandErrorOptions {
   readonly cause?: unknown;
 }
 
-/** A command that failed in a foreseen way: its message is for the user, line by line, without the program's name. */
+/** Shared by the files of the program, each of which has this class once. */
+const brand = Symbol.for("@img/cli/CommandError");
+
+/**
+ * A command that failed in a foreseen way: its message is for the user, line by line, without the program's name. `instanceof` works across the
+ * files of the program.
+ */
 export class CommandError extends Error {
+  static {
+    Object.defineProperty(this.prototype, brand, { value: true });
+  }
+
   override readonly name: string = "CommandError";
   readonly exitCode: number;
   readonly hint: string | undefined;
@@ -17,5 +27,9 @@ export class CommandError extends Error {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.exitCode = options.exitCode ?? 1;
     this.hint = options.hint;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && brand in value;
   }
 }
