@@ -14,7 +14,7 @@ const verbs = readdirSync(new URL("src/verbs", import.meta.url))
  * Leaves a verb's file where it is until it is asked for. Each verb is a file with all that it needs and nothing else, which starts faster than
  * parts that verbs share: there, everything that any verb takes from a package comes along.
  *
- * @type {import("esbuild").Plugin}
+ * @type {NonNullable<import("tsup").Options["esbuildPlugins"]>[number]}
  */
 const lazyVerbs = {
   name: "lazy-verbs",

@@ -7,7 +7,7 @@ import { qemuJson, qemuJsonLine } from "../output/qemu-json.ts";
 export type DumpRow = Readonly<Record<string, string | number | bigint | boolean | undefined>>;
 
 /** A column: which values it shows, and how wide it is for people. Numbers in `hex` columns are offsets, sizes or raw entries. */
-export interface DumpColumn {
+interface DumpColumn {
   readonly key: string;
   readonly width: number;
   readonly hex?: boolean;

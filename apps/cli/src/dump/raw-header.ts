@@ -15,7 +15,7 @@ export interface RawHeader {
 }
 
 /** One field. */
-export interface HeaderField {
+interface HeaderField {
   readonly offset: number;
   /** As the specification spells it. */
   readonly field: string;

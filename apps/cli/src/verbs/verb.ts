@@ -11,7 +11,7 @@ export interface VerbContext {
 }
 
 /** What a verb's own file exports. */
-export interface VerbModule {
+interface VerbModule {
   /**
    * Does it.
    * @returns the exit code
