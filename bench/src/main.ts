@@ -15,10 +15,15 @@ async function bench(options: BenchOptions): Promise<Result[]> {
   const remove = (): void => {
     rmSync(directory, { recursive: true, force: true });
   };
-  process.once("SIGINT", () => {
-    remove();
-    process.exit(130);
-  });
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.once(signal, () => {
+      remove();
+      process.exit(status);
+    });
+  }
   try {
     const images = new Images(directory, options.size);
     const img = copyProgram(join(directory, "img"));

@@ -66,7 +66,7 @@ function medians(samples: readonly Sample[]): Sample {
 }
 
 /** The median of those that are known; `undefined` when none is. */
-export function median(values: readonly (number | undefined)[]): number | undefined {
+function median(values: readonly (number | undefined)[]): number | undefined {
   const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
   const middle = sorted.length / 2;
   const upper = sorted[Math.floor(middle)];

@@ -75,7 +75,7 @@ export {
   syncStorage,
 } from "./storage-access/storage-lifecycle.ts";
 export { writeStorage } from "./storage-access/write-storage.ts";
-export { zeroStorage } from "./storage-access/zero-storage.ts";
+export { writeZeroBytes, zeroStorage } from "./storage-access/zero-storage.ts";
 export { AnnotatedStorage } from "./storage/annotated-storage.ts";
 export { InterceptingStorage, type StorageCall } from "./storage/intercepting-storage.ts";
 export { MemoryStorage, type MemoryStorageOptions } from "./storage/memory-storage.ts";

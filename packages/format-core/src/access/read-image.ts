@@ -31,7 +31,7 @@ export function* readImage(access: FormatAccess, into: IoVector, offset: number)
 }
 
 /** Reads what one step of a plan says. */
-export function* readStep(step: ReadStep, into: IoVector): Io<void> {
+function* readStep(step: ReadStep, into: IoVector): Io<void> {
   switch (step.kind) {
     case "raw":
       yield* readStorage(step.storage, into, step.offset);

@@ -13,7 +13,7 @@ import { Reservation } from "./reservation.ts";
 const greatestOffset = Number.MAX_SAFE_INTEGER;
 
 /** Where a refcount table is: bytes, and its clusters. */
-export interface RefcountTablePlace {
+interface RefcountTablePlace {
   readonly offset: number;
   readonly clusters: number;
 }

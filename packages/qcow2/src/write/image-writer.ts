@@ -28,7 +28,7 @@ import { ResidentTable } from "./resident-table.ts";
 import type { WriteContext } from "./write-context.ts";
 
 /** How an image is written. */
-export interface WriteOptions {
+interface WriteOptions {
   readonly overlapCheck: OverlapCheck;
   /** Discarded clusters are marked as zero, but stay allocated. */
   readonly discardNoUnref: boolean;

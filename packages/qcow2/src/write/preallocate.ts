@@ -6,10 +6,10 @@ import {
   type Io,
   type Preallocation,
   type PreparedWrite,
+  writeZeroBytes,
 } from "@img/format-core";
 import { prepareWrite } from "./prepare-write.ts";
 import type { WriteContext } from "./write-context.ts";
-import { writeZeroBytes } from "./write-zero-bytes.ts";
 
 /** How ranges are preallocated: `metadata` only maps them · `falloc` has the host reserve their space · `full` writes their zeroes. */
 export type PreallocationMode = Exclude<Preallocation, "none" | "zero">;
