@@ -66,9 +66,18 @@ function checkPossible(image: FormatAccess, wanted: NewSize, preallocation: Prea
   if (format === "raw" && preallocation === "metadata" && size > before) {
     throw new CommandError("Unsupported preallocation mode: metadata");
   }
+  if (size === before && preallocation === "none" && sharesSizeWithSnapshots(image)) {
+    throw new CommandError("Can't resize a v2 image which has snapshots");
+  }
   if (size > Number.MAX_SAFE_INTEGER) {
     throw new CommandError(
       `${format === "qcow2" ? "Failed to grow the L1 table" : "Could not resize file"}: File too large`,
     );
   }
+}
+
+/** Version 2 of qcow2 doesn't record the sizes of snapshots' disks. QEMU refuses even the size that the image has. */
+function sharesSizeWithSnapshots({ driver }: FormatAccess): boolean {
+  const description = driver.describe?.();
+  return description?.specific?.data["compat"] === "0.10" && (description.snapshots ?? []).length > 0;
 }
