@@ -13,6 +13,7 @@ import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { GateSpec } from "./image-spec.ts";
 import { openImage } from "./open-image.ts";
+import { PacedStorage } from "./paced-storage.ts";
 import { TargetFile } from "./target-file.ts";
 
 /** What {@link createImageFile} makes. */
@@ -62,17 +63,18 @@ export async function createImageFile(image: NewImageFile, options: CreateImageF
     const size = sizeOf(image, backing);
     await options.onSize?.(size);
     const create = (target: TargetFile, data: TargetFile | undefined): Promise<FormatAccess> =>
-      format.create(target.storage, {
+      format.create(new PacedStorage(target.storage, options.signal), {
         ...image.createOptions,
         size,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
         ...(image.backingFile === undefined
           ? {}
           : {
               backingFile: { name: image.backingFile.name, format: image.backingFile.format },
               backing: backing ?? null,
             }),
-        ...(data === undefined ? {} : { dataFileName: image.dataFile, dataFile: data.storage }),
+        ...(data === undefined
+          ? {}
+          : { dataFileName: image.dataFile, dataFile: new PacedStorage(data.storage, options.signal) }),
       });
     await createFiles(image, dataPath, backing, create);
     return size;

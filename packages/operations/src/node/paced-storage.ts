@@ -1,0 +1,49 @@
+import { InterceptingStorage, type MaybePromise, type Storage, type StorageCall } from "@img/format-core";
+
+/** Longest that the event loop is kept, milliseconds. */
+const slice = 50;
+
+/** What a storage gains in one call when its bytes are allocated or written. */
+const stepLength = 256 * 1024 * 1024;
+
+/**
+ * A storage that lets the event loop run now and then, although the one inside answers at once, and fails once a signal is aborted: for a new
+ * file, which is thrown away then.
+ */
+export class PacedStorage extends InterceptingStorage {
+  readonly #signal: AbortSignal | undefined;
+  #since = performance.now();
+
+  constructor(inner: Storage, signal: AbortSignal | undefined) {
+    super(inner);
+    this.#signal = signal;
+  }
+
+  protected override intercept<T>(call: StorageCall, proceed: () => MaybePromise<T>): MaybePromise<T> {
+    if (call.method === "close") {
+      return proceed();
+    }
+    this.#signal?.throwIfAborted();
+    if (call.method === "resize" && (call.preallocation === "allocate" || call.preallocation === "write")) {
+      return this.#grow(call.size, call.preallocation, proceed);
+    }
+    return performance.now() - this.#since < slice ? proceed() : this.#turn().then(proceed);
+  }
+
+  /** Grows in steps, the last of which is the call itself. */
+  async #grow<T>(size: number, preallocation: "allocate" | "write", proceed: () => MaybePromise<T>): Promise<T> {
+    while (this.inner.size + stepLength < size) {
+      await this.inner.resize?.(this.inner.size + stepLength, preallocation);
+      await this.#turn();
+    }
+    return proceed();
+  }
+
+  async #turn(): Promise<void> {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 0);
+    });
+    this.#since = performance.now();
+    this.#signal?.throwIfAborted();
+  }
+}
