@@ -151,7 +151,7 @@ export class DamagedImage {
 /** The image doesn't have what would be damaged. */
 export class NotThere extends Error {}
 
-export const offsetMask = 0x00ff_ffff_ffff_fe00n;
+const offsetMask = 0x00ff_ffff_ffff_fe00n;
 const copied = 1n << 63n;
 const compressed = 1n << 62n;
 
