@@ -24,7 +24,10 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   if (!formats.includes(format)) {
     throw new CommandError("Unknown file format");
   }
-  const path = output === "" ? "" : plainPath(output);
+  if (output === "") {
+    throw new CommandError(": error while creating output image: Could not create '': No such file or directory");
+  }
+  const path = plainPath(output);
   try {
     const { skippedAll } = await ddImageFile({
       source,
