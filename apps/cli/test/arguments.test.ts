@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OptionDefinition } from "../src/arguments/option-definition.ts";
-import { parseArguments } from "../src/arguments/parse-arguments.ts";
+import { parseArguments, parseBeforeLast } from "../src/arguments/parse-arguments.ts";
 import { UsageError } from "../src/arguments/usage-error.ts";
 import { verbs } from "../src/verbs/verbs.ts";
 
@@ -59,6 +59,36 @@ describe("parseArguments", () => {
   it("gives the last of several values", () => {
     expect(parseArguments(["-f", "a", "-f", "b"], options).value("format")).toBe("b");
     expect(parseArguments([], options).value("format")).toBeUndefined();
+  });
+});
+
+describe("parseBeforeLast", () => {
+  it.each<[readonly string[], readonly string[]]>([
+    [
+      ["a", "-1G"],
+      ["a", "-1G"],
+    ],
+    [
+      ["-q", "a", "-f", "raw", "--force"],
+      ["a", "--force"],
+    ],
+    [
+      ["--", "-a", "--"],
+      ["-a", "--"],
+    ],
+    [["-q", "-x"], ["-x"]],
+  ])("%j ends with an operand", (args, operands) => {
+    expect(parseBeforeLast(args, options).operands).toEqual(operands);
+  });
+
+  it("wants two words, but for a request for help", () => {
+    const help: OptionDefinition = { long: "help", short: "h", help: "" };
+    expect(parseBeforeLast(["--help"], [help]).has("help")).toBe(true);
+    expect(() => parseBeforeLast(["a"], options)).toThrow(new UsageError("Not enough arguments"));
+    expect(() => parseBeforeLast([], options)).toThrow(new UsageError("Not enough arguments"));
+    expect(() => parseBeforeLast(["a", "-f", "1G"], options)).toThrow(
+      new UsageError("missing argument for option '-f'"),
+    );
   });
 });
 

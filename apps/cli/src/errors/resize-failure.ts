@@ -34,7 +34,7 @@ function explain(error: ImgError, format: string): string {
   if (format === "qcow2" && error.code === "ERR_IMG_LIMIT") {
     return "Failed to grow the L1 table: File too large";
   }
-  if (/version 2 image that has snapshots/.test(error.message)) {
+  if (error.message.includes("version 2 image that has snapshots")) {
     return "Can't resize a v2 image which has snapshots";
   }
   const host = strerror(error.code);
