@@ -186,9 +186,9 @@ export class Qcow2Image implements FormatDriver {
     if (codec.load !== undefined) {
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }
-    const space = this.#space;
-    if (space === undefined || !(yield* writeCompressed(writer.context, space, codec, from, offset))) {
-      yield* this.#writePlain(from, offset);
+    if (this.#space !== undefined) {
+      const plain = (part: IoVector, at: number): Io<void> => this.#writePlain(part, at);
+      yield* writeCompressed(writer.context, this.#space, codec, from, offset, plain);
     }
   }
 

@@ -131,10 +131,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
         `${String(from.length)} bytes at ${hex(offset)}: compressed writes are of whole blocks of ${String(block)} bytes`,
       );
     }
-    for (let done = 0; done < from.length; done += block) {
-      const part = from.slice(done, Math.min(done + block, from.length));
-      yield* driver.writeCompressed(part, guestOffset(offset + done));
-    }
+    yield* driver.writeCompressed(from, guestOffset(offset));
   }
 
   /** @see FormatAccess.ensureDataMapping */

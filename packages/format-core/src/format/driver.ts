@@ -85,8 +85,8 @@ export interface FormatDriver {
    */
   prepareWrite?(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite>;
   /**
-   * Writes the block at `offset` compressed: a whole one, or the last one of the disk. Takes care of the data itself. What doesn't get smaller is
-   * written as it is.
+   * Writes blocks compressed: whole ones; the last one of the disk may be shorter. Takes care of the data itself. What doesn't get smaller is
+   * written as it is. Blocks are stored in the order in which they come, however many are compressed at once.
    */
   writeCompressed?(from: IoVector, offset: GuestOffset): Io<void>;
   /** Size in bytes of the blocks that {@link writeCompressed} takes; absent when it is. */

@@ -32,7 +32,7 @@ export type BenchSettings = Required<Omit<BenchOptions, "signal">>;
 export function benchSettings(options: BenchOptions): BenchSettings {
   const { write = false, count = 75_000, depth = 64, length = 4096, offset = 0, drain = true } = options;
   const { pattern = 0, flushInterval = 0 } = options;
-  const step = options.step === undefined ? length : options.step;
+  const step = options.step ?? length;
   checkInteger("count", count, 0);
   checkInteger("depth", depth, 1);
   checkInteger("length", length, 0);

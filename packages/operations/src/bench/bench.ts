@@ -60,7 +60,7 @@ class BenchRun {
     const drained = flushInterval > 0 && drain;
     while (this.#left > 0 && !this.#failed) {
       await this.#sendUntil(drained ? Math.max(0, this.#left - flushInterval) : 0);
-      if (drained && !this.#failed) {
+      if (drained) {
         await this.#flush();
       }
     }
@@ -127,6 +127,9 @@ class BenchRun {
   }
 
   async #flush(): Promise<void> {
+    if (this.#failed) {
+      return;
+    }
     this.#flushes++;
     try {
       await this.#image.flush();

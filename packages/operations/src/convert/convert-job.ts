@@ -102,23 +102,37 @@ export class ConvertJob {
   *#compress(buffer: Uint8Array, offset: number): Io<number> {
     const skipZeroes = this.#settings.sparse > 0;
     let written = 0;
-    for (let at = 0; at < buffer.length; at += this.#block) {
-      const block = buffer.subarray(at, Math.min(at + this.#block, buffer.length));
-      if (skipZeroes && isZero(block)) {
-        yield* this.#zero(offset + at, offset + at + block.length);
-      } else {
-        yield* this.#writeCompressed(block, offset + at);
-        written += block.length;
+    const isSkipped = (at: number): boolean =>
+      skipZeroes && isZero(buffer.subarray(at, Math.min(at + this.#block, buffer.length)));
+    for (let at = 0; at < buffer.length;) {
+      // blocks of one kind go together: several are compressed at once
+      const skipped = isSkipped(at);
+      let end = at + this.#block;
+      while (end < buffer.length && isSkipped(end) === skipped) {
+        end += this.#block;
       }
+      const run = buffer.subarray(at, end);
+      if (skipped) {
+        yield* this.#zero(offset + at, offset + at + run.length);
+      } else {
+        yield* this.#writeCompressed(run, offset + at);
+        written += run.length;
+      }
+      at = end;
     }
     return written;
   }
 
   /** A target that is larger than the sources has more of their last block, which is left as it is. */
-  *#writeCompressed(block: Uint8Array, offset: number): Io<void> {
-    const isWhole = block.length === this.#block || offset + block.length === this.#target.size;
-    const vector = IoVector.single(block);
-    yield* isWhole ? this.#target.io.writeCompressed(vector, offset) : this.#target.io.write(vector, offset);
+  *#writeCompressed(run: Uint8Array, offset: number): Io<void> {
+    const end = offset + run.length;
+    const whole = end === this.#target.size ? run.length : run.length - (end % this.#block);
+    if (whole > 0) {
+      yield* this.#target.io.writeCompressed(IoVector.single(run.subarray(0, whole)), offset);
+    }
+    if (whole < run.length) {
+      yield* this.#target.io.write(IoVector.single(run.subarray(whole)), offset + whole);
+    }
   }
 
   /** Makes a range of the target zero; returns the bytes that this took as data. */

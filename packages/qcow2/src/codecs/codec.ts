@@ -34,6 +34,11 @@ export interface ClusterCodec {
    * Absent: the codec can only read.
    */
   compress?(source: Uint8Array, options?: CompressOptions): Uint8Array | undefined;
+  /**
+   * {@link compress} off this thread, so that several clusters are compressed at once; gives the same bytes. `source` must not be touched
+   * meanwhile. Absent: there are no other threads.
+   */
+  compressAsync?(source: Uint8Array, options?: CompressOptions): Promise<Uint8Array | undefined>;
 }
 
 /** The codecs of an image, by `compression_type`. */

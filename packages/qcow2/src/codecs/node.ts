@@ -1,4 +1,5 @@
 // The one file of this package that may import from Node: the `imports` map of package.json offers it under the condition "node" only.
+import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { ImgError } from "@img/format-core";
 import type { ClusterCodec, Codecs, CompressOptions } from "./codec.ts";
@@ -32,20 +33,21 @@ class NodeZlibCodec implements ClusterCodec {
   }
 
   compress(source: Uint8Array, options: CompressOptions = {}): Uint8Array | undefined {
-    const { length } = source;
-    const settings: zlib.ZlibOptions = {
-      // QEMU refuses to read streams that look back further than 4 KiB
-      windowBits: 12,
-      memLevel: 9,
-      chunkSize: Math.max(length, zlib.constants.Z_MIN_CHUNK),
-      maxOutputLength: Math.max(1, length - 1),
-      ...(options.level === undefined ? {} : { level: options.level }),
-    };
     try {
-      const result = zlib.deflateRawSync(source, settings);
-      return result.length < length ? result : undefined;
+      return ifSmaller(zlib.deflateRawSync(source, deflateSettings(source, options)), source);
     } catch (error) {
-      if (error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+      if (isTooLarge(error)) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async compressAsync(source: Uint8Array, options: CompressOptions = {}): Promise<Uint8Array | undefined> {
+    try {
+      return ifSmaller(await deflateRaw(source, deflateSettings(source, options)), source);
+    } catch (error) {
+      if (isTooLarge(error)) {
         return undefined;
       }
       throw error;
@@ -53,13 +55,42 @@ class NodeZlibCodec implements ClusterCodec {
   }
 }
 
+const deflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.deflateRaw);
+
+function deflateSettings({ length }: Uint8Array, options: CompressOptions): zlib.ZlibOptions {
+  return {
+    // QEMU refuses to read streams that look back further than 4 KiB
+    windowBits: 12,
+    memLevel: 9,
+    chunkSize: Math.max(length, zlib.constants.Z_MIN_CHUNK),
+    maxOutputLength: Math.max(1, length - 1),
+    ...(options.level === undefined ? {} : { level: options.level }),
+  };
+}
+
+function ifSmaller(result: Uint8Array, source: Uint8Array): Uint8Array | undefined {
+  return result.length < source.length ? result : undefined;
+}
+
+/** Whether there was more output than input: that isn't wanted, and is no error. */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof RangeError && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+}
+
+interface NodeZstdSettings {
+  readonly chunkSize: number;
+  readonly params: Readonly<Record<number, number>>;
+}
+
 /** What `node:zlib` has from Node 22.15 on, as far as it is used here. */
 interface NodeZstd {
   zstdDecompressSync(source: Uint8Array, options: { chunkSize: number; maxOutputLength: number }): Uint8Array;
-  zstdCompressSync(
+  zstdCompressSync(source: Uint8Array, options: NodeZstdSettings): Uint8Array;
+  zstdCompress(
     source: Uint8Array,
-    options: { chunkSize: number; params: Readonly<Record<number, number>> },
-  ): Uint8Array;
+    options: NodeZstdSettings,
+    done: (error: Error | null, result: Uint8Array) => void,
+  ): void;
   readonly constants: { readonly ZSTD_c_compressionLevel: number };
 }
 
@@ -94,11 +125,24 @@ class NodeZstdCodec implements ClusterCodec {
   }
 
   compress(source: Uint8Array, options: CompressOptions = {}): Uint8Array | undefined {
+    return ifSmaller(this.#native.zstdCompressSync(source, this.#settings(source, options)), source);
+  }
+
+  async compressAsync(source: Uint8Array, options: CompressOptions = {}): Promise<Uint8Array | undefined> {
+    const native = this.#native;
+    const settings = this.#settings(source, options);
+    const result = await promisify<Uint8Array, NodeZstdSettings, Uint8Array>((...args) => {
+      native.zstdCompress(...args);
+    })(source, settings);
+    return ifSmaller(result, source);
+  }
+
+  #settings({ length }: Uint8Array, options: CompressOptions): NodeZstdSettings {
     const level = options.level ?? zstdDefaultLevel;
-    const chunkSize = Math.max(source.length, zlib.constants.Z_MIN_CHUNK);
-    const params = { [this.#native.constants.ZSTD_c_compressionLevel]: level };
-    const result = this.#native.zstdCompressSync(source, { chunkSize, params });
-    return result.length < source.length ? result : undefined;
+    return {
+      chunkSize: Math.max(length, zlib.constants.Z_MIN_CHUNK),
+      params: { [this.#native.constants.ZSTD_c_compressionLevel]: level },
+    };
   }
 }
 

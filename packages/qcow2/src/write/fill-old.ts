@@ -32,7 +32,8 @@ function* fillPiece(context: WriteContext, guest: number, length: number, host: 
 
 function* fillZero(context: WriteContext, host: number, length: number, fresh: boolean): Io<void> {
   if (!fresh) {
-    yield* zeroStorage(context.data, host, length, { allocate: true });
+    // a data file may have holes wherever it reads as zero
+    yield* zeroStorage(context.data, host, length, { allocate: !context.layout.externalDataFile });
   }
 }
 

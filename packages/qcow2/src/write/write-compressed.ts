@@ -1,15 +1,18 @@
 import { IoVector } from "@img/io-vector";
-import { ImgError, writeStorage, type Io } from "@img/format-core";
+import { all, ImgError, perform, writeStorage, type Io } from "@img/format-core";
 import type { ClusterCodec } from "../codecs/codec.ts";
 import { compressedEntry } from "../tables/l2-entry.ts";
 import { decodeState } from "./cluster-state.ts";
 import type { CompressedSpace } from "./compressed-space.ts";
 import { entryIndex, freeState, l1Index, pinSlice, type WriteContext } from "./write-context.ts";
 
+/** Bytes of clusters that are compressed at once, and clusters. */
+const mostAtOnce = { bytes: 4 * 1024 * 1024, clusters: 16 };
+
 /**
- * Writes a guest cluster compressed.
- * @param from - a whole cluster, or what the disk has of its last one
- * @returns `false`: it doesn't get smaller, nothing was done
+ * Writes guest clusters compressed: several are compressed at once where the codec has threads, and stored one after the other.
+ * @param from - whole clusters; the disk's last one may be shorter
+ * @param writePlain - writes what doesn't get smaller
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed clusters
  */
 export function* writeCompressed(
@@ -17,27 +20,55 @@ export function* writeCompressed(
   space: CompressedSpace,
   codec: ClusterCodec,
   from: IoVector,
-  guest: number,
-): Io<boolean> {
-  const { layout } = context;
-  if (layout.externalDataFile) {
+  offset: number,
+  writePlain: (from: IoVector, offset: number) => Io<void>,
+): Io<void> {
+  const { clusterSize, externalDataFile } = context.layout;
+  if (externalDataFile) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", "an image with an external data file can't hold compressed clusters");
   }
-  if (codec.compress === undefined) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", `the ${codec.name} codec can't compress`);
+  const batch = clusterSize * Math.max(2, Math.min(mostAtOnce.clusters, mostAtOnce.bytes / clusterSize));
+  for (let done = 0; done < from.length; done += batch) {
+    const parts = splitClusters(from.slice(done, Math.min(done + batch, from.length)), clusterSize);
+    const compressed = yield* all(parts.map((part) => compress(codec, wholeCluster(part, clusterSize))));
+    for (const [index, part] of parts.entries()) {
+      const guest = offset + done + index * clusterSize;
+      const bytes = compressed[index];
+      yield* bytes === undefined ? writePlain(part, guest) : store(context, space, bytes, guest);
+    }
   }
-  const cluster = wholeCluster(from, layout.clusterSize);
-  const compressed = codec.compress(cluster);
-  if (compressed === undefined || compressed.length >= layout.clusterSize) {
-    return false;
-  }
+}
+
+function splitClusters(from: IoVector, clusterSize: number): IoVector[] {
+  const count = Math.ceil(from.length / clusterSize);
+  return Array.from({ length: count }, (_, index) =>
+    from.slice(index * clusterSize, Math.min((index + 1) * clusterSize, from.length)),
+  );
+}
+
+function* compress(codec: ClusterCodec, cluster: Uint8Array): Io<Uint8Array | undefined> {
+  const here = (): Uint8Array | undefined => {
+    if (codec.compress === undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `the ${codec.name} codec can't compress`);
+    }
+    return codec.compress(cluster);
+  };
+  const compressed = yield* perform({
+    label: codec.name,
+    async: () => (codec.compressAsync === undefined ? here() : codec.compressAsync(cluster)),
+    sync: here,
+  });
+  return compressed === undefined || compressed.length >= cluster.length ? undefined : compressed;
+}
+
+function* store(context: WriteContext, space: CompressedSpace, compressed: Uint8Array, guest: number): Io<void> {
+  const { layout } = context;
   const unlock = yield* context.locks.acquire(guest, layout.clusterSize, true);
   try {
     yield* link(context, space, compressed, guest);
   } finally {
     unlock();
   }
-  return true;
 }
 
 /** The cluster in one piece; behind the disk's end it is zero. */
