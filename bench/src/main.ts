@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { commandCases, conversionCases } from "./cases/programs.ts";
 import { randomReadCases } from "./cases/random-reads.ts";
+import { writeCases } from "./cases/writes.ts";
 import { Images } from "./images.ts";
 import { measure, type Result } from "./measurement.ts";
 import { parseOptions, usage, type BenchOptions } from "./options.ts";
@@ -27,7 +28,13 @@ async function bench(options: BenchOptions): Promise<Result[]> {
   try {
     const images = new Images(directory, options.size);
     const img = copyProgram(join(directory, "img"));
-    const cases = [...conversionCases(images, img), ...commandCases(images, img), ...randomReadCases(images)].filter(
+    const all = [
+      ...conversionCases(images, img),
+      ...commandCases(images, img),
+      ...randomReadCases(images),
+      ...writeCases(images),
+    ];
+    const cases = all.filter(
       ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
     );
     const results: Result[] = [];
