@@ -45,3 +45,6 @@ export { compressedCluster, entryOffset, type CompressedCluster, type L2EntryLay
 export type { L1Entry, L1Source } from "./tables/l1-entry.ts";
 export type { L1Table } from "./tables/l1-table.ts";
 export type { TableReader } from "./tables/table-reader.ts";
+export { MetadataCaches, type MetadataCachesParts } from "./write/metadata-caches.ts";
+export { ResidentTable } from "./write/resident-table.ts";
+export type { OverlapCheck } from "./write/load-metadata-set.ts";

@@ -143,7 +143,7 @@ export class Qcow2Image implements FormatDriver {
 
   /** Whether no part of a refcount block is kept in memory. */
   get refcountBlockCacheIsEmpty(): boolean {
-    return this.#tables.refcounts.isEmpty;
+    return this.#tables.refcounts.isEmpty && (this.#writer?.caches.refcountBlocksAreEmpty ?? true);
   }
 
   peekMapping(offset: GuestOffset, maxLength: number): ShallowMapping | undefined {

@@ -1,0 +1,216 @@
+import { IoVector } from "@img/io-vector";
+import { isImgError, MemoryStorage, runSync, type FormatAccess } from "@img/format-core";
+import { CountingStorage } from "@img/testing";
+import { describe, expect, it } from "vitest";
+import { checkImage, headerLayout, qcow2, type Qcow2CreateOptions, type Qcow2Image } from "../src/index.ts";
+
+const cluster = 4096;
+const size = cluster * 64;
+
+/** An image in memory with data in its first clusters. */
+async function makeImage(options: Partial<Qcow2CreateOptions> = {}): Promise<MemoryStorage> {
+  const memory = new MemoryStorage();
+  const image = await qcow2.create(memory, { size, clusterSize: cluster, ...options });
+  await image.write(new Uint8Array(cluster * 4).fill(1), 0);
+  await image.close();
+  return new MemoryStorage(memory.toUint8Array());
+}
+
+function poke(memory: MemoryStorage, offset: number, ...bytes: readonly number[]): void {
+  memory.write(IoVector.from(Uint8Array.from(bytes)), offset);
+}
+
+function peek(memory: MemoryStorage, offset: number, length: number): number[] {
+  const bytes = new Uint8Array(length);
+  memory.read(IoVector.from(bytes), offset);
+  return [...bytes];
+}
+
+function uint64(memory: MemoryStorage, offset: number): number {
+  const bytes = Uint8Array.from(peek(memory, offset, 8));
+  return Number(new DataView(bytes.buffer).getBigUint64(0) & 0x00ff_ffff_ffff_fe00n);
+}
+
+/** Where the metadata of an image of {@link makeImage} is. */
+function places(memory: MemoryStorage): Readonly<Record<string, number>> {
+  const l1 = uint64(memory, headerLayout.l1TableOffset);
+  const refcountTable = uint64(memory, headerLayout.refcountTableOffset);
+  return {
+    "the L1 table": l1,
+    "an L2 table": uint64(memory, l1),
+    "the refcount table": refcountTable,
+    "a refcount block": uint64(memory, refcountTable),
+  };
+}
+
+async function codeOf(action: Promise<unknown>): Promise<string | undefined> {
+  const error: unknown = await action.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return isImgError(error) ? error.code : undefined;
+}
+
+const isDirty = (memory: MemoryStorage): boolean =>
+  (peek(memory, headerLayout.incompatibleFeatures + 7, 1)[0]! & 1) === 1;
+const isCorrupt = (memory: MemoryStorage): boolean =>
+  (peek(memory, headerLayout.incompatibleFeatures + 7, 1)[0]! & 2) === 2;
+
+describe("autoclear bits that are not maintained", () => {
+  it("stay while an image is only open, and are cleared before its first change", async () => {
+    const memory = await makeImage();
+    poke(memory, headerLayout.autoclearFeatures, 0x80, 0, 0, 0, 0, 0, 0, 0x41);
+    const image = await qcow2.open(memory, { writable: true });
+    await image.read(new Uint8Array(10), 0);
+    expect(peek(memory, headerLayout.autoclearFeatures, 8)).toEqual([0x80, 0, 0, 0, 0, 0, 0, 0x41]);
+    await image.write(new Uint8Array(10), 0);
+    expect(peek(memory, headerLayout.autoclearFeatures, 8)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+
+  it("does not include that of a raw data file, which is", async () => {
+    const memory = new MemoryStorage();
+    const dataFile = new MemoryStorage();
+    const image = await qcow2.create(memory, { size, dataFileName: "data", dataFileRaw: true, dataFile });
+    await image.write(new Uint8Array(10).fill(5), 100);
+    await image.writeZeroes(104, cluster);
+    await image.flush();
+    expect(peek(memory, headerLayout.autoclearFeatures + 7, 1)).toEqual([2]);
+    expect(peek(dataFile, 100, 6)).toEqual([5, 5, 5, 5, 0, 0]);
+  });
+});
+
+describe("an image with lazy refcounts", () => {
+  it("is marked as dirty before its first change, and not any more when it is closed", async () => {
+    const memory = await makeImage({ lazyRefcounts: true });
+    const image = await qcow2.open(memory, { writable: true });
+    expect(isDirty(memory)).toBe(false);
+    await image.write(new Uint8Array(cluster).fill(2), cluster * 10);
+    expect(isDirty(memory)).toBe(true);
+    await image.flush();
+    await image.sync();
+    expect(isDirty(memory)).toBe(true);
+    const crashed = new MemoryStorage(memory.toUint8Array());
+    await image.close();
+    const closed = new MemoryStorage(memory.toUint8Array());
+    expect(isDirty(closed)).toBe(false);
+    expect(runSync(checkImage(closed)).findings).toEqual([]);
+    expect(await codeOf(qcow2.open(crashed, { writable: true }))).toBe("ERR_IMG_CORRUPT");
+    const read = new Uint8Array(cluster);
+    await (await qcow2.open(crashed)).read(read, cluster * 10);
+    expect(read.every((byte) => byte === 2)).toBe(true);
+  });
+});
+
+describe("an image whose entries point at metadata", () => {
+  // host offset 0, the header, can't be pointed at: it means "none"
+  for (const target of ["the L1 table", "an L2 table", "the refcount table", "a refcount block"]) {
+    it(`is marked as corrupt instead of writing to ${target}`, async () => {
+      const memory = await makeImage();
+      const { [target]: offset = 0, "an L2 table": l2 = 0 } = places(memory);
+      // the second cluster's entry, with the COPIED flag
+      poke(memory, l2 + 8, 0x80, 0, 0, 0, 0, 0, offset >>> 8, offset & 0xff);
+      const before = peek(memory, offset, cluster);
+      const image = await qcow2.open(memory, { writable: true });
+      expect(await codeOf(image.write(new Uint8Array(100).fill(9), cluster + 5))).toBe("ERR_IMG_CORRUPT");
+      expect(peek(memory, offset, cluster)).toEqual(before);
+      expect(isCorrupt(memory)).toBe(true);
+      expect(await codeOf(image.write(new Uint8Array(100), cluster * 20))).toBe("ERR_IMG_CORRUPT");
+      expect(await codeOf(qcow2.open(new MemoryStorage(memory.toUint8Array()), { writable: true }))).toBe(
+        "ERR_IMG_CORRUPT",
+      );
+    });
+  }
+
+  it("isn't looked through when nothing is to be checked", async () => {
+    const memory = await makeImage();
+    const { "an L2 table": l2 = 0 } = places(memory);
+    poke(memory, l2 + 8, 0x80, 0, 0, 0, 0, 0, l2 >>> 8, l2 & 0xff);
+    const image = await qcow2.open(memory, { writable: true, overlapCheck: "none" });
+    expect(await codeOf(image.write(new Uint8Array(8), cluster + cluster - 8))).toBeUndefined();
+  });
+});
+
+it("a cluster that holds metadata isn't handed out, whatever its refcount says", async () => {
+  const memory = await makeImage();
+  const { "an L2 table": l2 = 0, "a refcount block": block = 0 } = places(memory);
+  poke(memory, block + (l2 / cluster) * 2, 0, 0);
+  const image = await qcow2.open(memory, { writable: true });
+  expect(await codeOf(image.write(new Uint8Array(cluster), cluster * 30))).toBe("ERR_IMG_CORRUPT");
+});
+
+describe("discarding", () => {
+  async function discarded(options: { discardNoUnref?: boolean; passDiscards?: boolean }): Promise<{
+    readonly image: FormatAccess<Qcow2Image>;
+    readonly counting: CountingStorage<MemoryStorage>;
+    readonly memory: MemoryStorage;
+  }> {
+    const memory = await makeImage();
+    const counting = new CountingStorage(memory);
+    const image = await qcow2.open(counting, { writable: true, ...options });
+    await image.discardToZero(0, cluster * 2);
+    await image.flush();
+    await image.flush();
+    const bytes = new Uint8Array(cluster * 2).fill(7);
+    await image.read(bytes, 0);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    return { image, counting, memory };
+  }
+
+  it("tells the storage which clusters are free", async () => {
+    const { image, counting } = await discarded({});
+    expect(counting.requests.filter(({ method }) => method === "discard")).not.toEqual([]);
+    expect((await image.getShallowMapping(0, 1)).kind).toBe("zero");
+  });
+
+  it("can keep that to itself", async () => {
+    const { counting } = await discarded({ passDiscards: false });
+    expect(counting.requests.filter(({ method }) => method === "discard")).toEqual([]);
+  });
+
+  it("can leave the clusters where they are", async () => {
+    const { image, memory } = await discarded({ discardNoUnref: true });
+    const mapping = await image.getShallowMapping(0, 1);
+    expect(mapping.kind === "zero" && mapping.reserved !== undefined).toBe(true);
+    expect(runSync(checkImage(memory)).findings).toEqual([]);
+  });
+});
+
+describe("opening for writing", () => {
+  it("is refused for a snapshot, and for images that are dirty or corrupt, before anything is written", async () => {
+    for (const bit of [1, 2]) {
+      const memory = await makeImage();
+      poke(memory, headerLayout.incompatibleFeatures + 7, bit);
+      const counting = new CountingStorage(memory);
+      expect(await codeOf(qcow2.open(counting, { writable: true }))).toBe("ERR_IMG_CORRUPT");
+      expect(counting.requests.filter(({ method }) => method !== "read")).toEqual([]);
+    }
+  });
+
+  it("writes nothing by itself", async () => {
+    const counting = new CountingStorage(await makeImage());
+    const image = await qcow2.open(counting, { writable: true });
+    await image.flush();
+    expect(counting.requests.filter(({ method }) => method === "write")).toEqual([]);
+  });
+});
+
+it("a write past the end changes nothing", async () => {
+  const memory = await makeImage();
+  const before = memory.toUint8Array();
+  const image = await qcow2.open(memory, { writable: true });
+  expect(await codeOf(image.write(new Uint8Array(cluster).fill(1), size - 10))).toBe("ERR_IMG_OUT_OF_RANGE");
+  expect(memory.toUint8Array()).toEqual(before);
+});
+
+it("caches tell whether they are empty, and let go of what is written", async () => {
+  const image = await qcow2.open(await makeImage(), { writable: true });
+  expect(image.driver.needsMetadataFlush).toBe(false);
+  await image.write(new Uint8Array(cluster), cluster * 20);
+  expect(image.driver.needsMetadataFlush).toBe(true);
+  expect(image.driver.l2CacheIsEmpty).toBe(false);
+  runSync(image.driver.flushMetadata());
+  expect(image.driver.needsMetadataFlush).toBe(false);
+  image.driver.shrinkCaches();
+  expect(image.driver.l2CacheIsEmpty).toBe(true);
+  expect(image.driver.refcountBlockCacheIsEmpty).toBe(true);
+});
