@@ -5,6 +5,7 @@ export { compare, type CompareOptions, type CompareResult } from "./compare/comp
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert } from "./convert/convert.ts";
 export type { ConvertOptions, ConvertResult } from "./convert/convert-options.ts";
+export type { OnUnreadable, UnreadableArea } from "./convert/unreadable-area.ts";
 export { sectorAlignedSize } from "./image-size.ts";
 export { backingLocation, hasProtocol } from "./info/backing-location.ts";
 export { info, type ImageInfo, type InfoOptions } from "./info/image-info.ts";

@@ -4,6 +4,7 @@ import type { ConvertCursor } from "./convert-cursor.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 import { GranularSource } from "./granular-source.ts";
 import type { SourceDisk } from "./source-disk.ts";
+import { TargetComparison } from "./target-comparison.ts";
 
 /** Most bytes that are made zero by one request, so that the job can be stopped and its progress be seen. */
 const zeroLimit = 1024 * 1024 * 1024;
@@ -20,6 +21,7 @@ export class ConvertJob {
   readonly #chunkSize: number;
   /** Buffers that nobody uses at the moment. */
   readonly #buffers: Uint8Array[] = [];
+  readonly #comparison: TargetComparison | undefined;
   #zeroes: Uint8Array | undefined;
 
   constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, cursor: ConvertCursor) {
@@ -29,6 +31,9 @@ export class ConvertJob {
     this.#cursor = cursor;
     this.#block = settings.compressed ? compressedBlock(target) : 1;
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
+    this.#comparison = settings.onlyDifferences
+      ? new TargetComparison(source, target, settings.sparse === 0)
+      : undefined;
     this.#runs = new GranularSource(source, this.#block);
   }
 
@@ -66,7 +71,7 @@ export class ConvertJob {
       let at = start;
       while (at < end) {
         const { zero, length } = yield* this.#runs.runAt(at, end);
-        written += zero ? yield* this.#zero(at, at + length) : yield* this.#transfer(buffer.subarray(0, length), at);
+        written += zero ? yield* this.#zero(at, at + length) : yield* this.#data(buffer.subarray(0, length), at);
         at += length;
       }
       return written;
@@ -75,8 +80,31 @@ export class ConvertJob {
     }
   }
 
-  *#transfer(buffer: Uint8Array, offset: number): Io<number> {
-    yield* this.#source.read(buffer, offset);
+  /** Copies the bytes at `offset`, as many as `buffer` has room for; returns how many were written as data. */
+  *#data(buffer: Uint8Array, offset: number): Io<number> {
+    const comparison = this.#comparison;
+    if (comparison === undefined) {
+      yield* this.#source.read(buffer, offset);
+      return yield* this.#store(buffer, offset);
+    }
+    let written = 0;
+    for (let at = 0; at < buffer.length;) {
+      const { kind, length } = yield* comparison.runAt(offset + at, offset + buffer.length);
+      if (kind !== "same") {
+        const part = buffer.subarray(at, at + length);
+        yield* this.#source.read(part, offset + at);
+        const ranges =
+          kind === "write" ? [{ start: 0, end: length }] : yield* comparison.differences(part, offset + at);
+        for (const { start, end } of ranges) {
+          written += yield* this.#store(part.subarray(start, end), offset + at + start);
+        }
+      }
+      at += length;
+    }
+    return written;
+  }
+
+  *#store(buffer: Uint8Array, offset: number): Io<number> {
     if (this.#settings.compressed) {
       return yield* this.#compress(buffer, offset);
     }
@@ -137,6 +165,19 @@ export class ConvertJob {
 
   /** Makes a range of the target zero; returns the bytes that this took as data. */
   *#zero(start: number, end: number): Io<number> {
+    if (this.#comparison === undefined) {
+      return yield* this.#makeZero(start, end);
+    }
+    let written = 0;
+    for (let at = start; at < end;) {
+      const { zero, length } = yield* this.#comparison.zeroRunAt(at, end);
+      written += zero ? 0 : yield* this.#makeZero(at, at + length);
+      at += length;
+    }
+    return written;
+  }
+
+  *#makeZero(start: number, end: number): Io<number> {
     const { sparse, targetIsZero } = this.#settings;
     if (sparse > 0) {
       if (!targetIsZero) {

@@ -1,5 +1,6 @@
 import type { AbortOptions } from "@img/format-core";
 import type { Progress } from "../progress.ts";
+import type { OnUnreadable } from "./unreadable-area.ts";
 
 /** Options of {@link convert}. */
 export interface ConvertOptions extends AbortOptions {
@@ -15,6 +16,16 @@ export interface ConvertOptions extends AbortOptions {
    * nothing yet. Default `false`.
    */
   readonly compressed?: boolean;
+  /**
+   * Leave alone what the target shows already: because of the image below it, or because it was written before. What lies at the same place of the
+   * same file isn't read; the rest is compared, block by block. With {@link sparse} 0, only what the source doesn't have itself is left alone.
+   * Default `false`: everything is written.
+   */
+  readonly onlyDifferences?: boolean;
+  /** Most bytes that are written as data in a second. Only in the asynchronous world. Default: as many as possible. */
+  readonly rate?: number;
+  /** Hears about what can't be read of the sources, which then is zero in the target. Default: it is an error. */
+  readonly onUnreadable?: OnUnreadable;
   /** Parts that may be in flight at once, where storages answer later. Default 8. */
   readonly parallel?: number;
   /** Most bytes of a part; each part in flight has a buffer of this size. Default 2 MiB, or 1 MiB when more than 4 may be in flight. */
@@ -36,6 +47,8 @@ export interface ConvertSettings {
   readonly sparse: number;
   readonly targetIsZero: boolean;
   readonly compressed: boolean;
+  readonly onlyDifferences: boolean;
+  readonly rate: number;
   readonly parallel: number;
   readonly chunkSize: number;
 }
@@ -48,11 +61,15 @@ const MiB = 1024 * 1024;
  */
 export function convertSettings(options: ConvertOptions): ConvertSettings {
   const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
+  const { onlyDifferences = false, rate = Infinity } = options;
   const { chunkSize = parallel > 4 ? MiB : 2 * MiB } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);
-  return { sparse, targetIsZero, compressed, parallel, chunkSize };
+  if (!(rate > 0)) {
+    throw new RangeError(`rate ${String(rate)}: expected a number above 0`);
+  }
+  return { sparse, targetIsZero, compressed, onlyDifferences, rate, parallel, chunkSize };
 }
 
 function checkInteger(name: string, value: number, least: number): void {

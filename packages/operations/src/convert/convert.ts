@@ -3,6 +3,7 @@ import { Pacer } from "../pacer.ts";
 import { LocalCursor, type ConvertCursor } from "./convert-cursor.ts";
 import { ConvertJob } from "./convert-job.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { SourceDisk } from "./source-disk.ts";
 
 /**
@@ -34,16 +35,20 @@ export function* convertIo(
   cursor: ConvertCursor = new LocalCursor(),
 ): Io<ConvertResult> {
   const settings = convertSettings(options);
-  const source = new SourceDisk(sources);
+  const source = new SourceDisk(sources, options.onUnreadable);
   checkTarget(sources, source, target);
   const job = new ConvertJob(source, target, settings, cursor);
   const pacer = new Pacer();
+  const limit = settings.rate === Infinity ? undefined : new RateLimit(settings.rate);
   let failed = false;
   function* work(): Io<void> {
     try {
       while (!failed && (yield* job.step())) {
         options.onProgress?.({ done: cursor.done, total: source.size });
         yield* pacer.pause();
+        if (limit !== undefined) {
+          yield* limit.waitFor(cursor.written);
+        }
       }
     } catch (error) {
       // the others are waited for: they needn't finish what is lost

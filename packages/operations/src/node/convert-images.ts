@@ -4,15 +4,20 @@ import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
+import { newImageReferences } from "./new-image-references.ts";
 import { openImage } from "./open-image.ts";
+import { openNewBacking } from "./open-new-backing.ts";
 import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
-import { TargetFile } from "./target-file.ts";
+import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
+import { writeNewFiles, type NewFiles } from "./write-new-files.ts";
 
 /** What {@link convertImages} is to do. */
 export interface ConvertImagesOptions
-  extends AbortOptions, Pick<ConvertOptions, "sparse" | "compressed" | "chunkSize" | "onProgress"> {
+  extends
+    AbortOptions,
+    Pick<ConvertOptions, "sparse" | "compressed" | "chunkSize" | "rate" | "onUnreadable" | "onProgress"> {
   /** The images, behind each other if there are several. At least one. */
   readonly sources: readonly ImageSpec[];
   readonly target: ConvertTarget;
@@ -20,6 +25,8 @@ export interface ConvertImagesOptions
   readonly skipCreate?: boolean;
   /** With {@link skipCreate}: the target is known to read as zero. Default `false`. */
   readonly targetIsZero?: boolean;
+  /** With {@link skipCreate}: leave alone what the target shows already. Default `false`. A new image with another one below it always does. */
+  readonly onlyDifferences?: boolean;
   /** Make the target durable before saying that all is well. Default `true`. */
   readonly sync?: boolean;
   /** Threads that may work on it, this one included. Default: one for each processor. Short jobs use one. */
@@ -74,32 +81,52 @@ function hasWaiting(specs: readonly ImageSpec[]): boolean {
 
 /** Makes a new image. The sources stay open. */
 export async function convertNew(conversion: Conversion): Promise<ConvertImagesResult> {
-  const { options, sources, formats, settings } = conversion;
+  const { options, sources, formats } = conversion;
   const { target } = options;
   const format = formats.get(target.format);
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const file = await TargetFile.prepare(target, allStorages(sources));
-  const storage = options.sync === false ? new UnsyncedStorage(file.storage) : file.storage;
-  let image: FormatAccess | undefined;
+  const backing = await openNewBacking(target, formats);
   try {
-    // a raw disk on a block device is there already, and clearing all of the device would be in vain
-    const isThere = format.name === "raw" && !file.isFresh;
-    const size = sources.reduce((sum, source) => sum + sectorAlignedSize(source), 0);
-    image = isThere
-      ? await format.open(storage, { writable: true })
-      : await format.create(storage, { ...target.createOptions, size });
+    const read = [...allStorages(sources), ...(backing?.storages() ?? [])];
+    return await writeNewFiles(target, { sources: read, sync: options.sync !== false }, (files) =>
+      fillNew(conversion, files, backing),
+    );
+  } finally {
+    await backing?.close();
+  }
+}
+
+/** Creates an image in empty files, fills it and closes it. */
+async function fillNew(
+  conversion: Conversion,
+  { target: file, data }: NewFiles,
+  backing: FormatAccess | undefined,
+): Promise<ConvertImagesResult> {
+  const { options, sources, formats, settings } = conversion;
+  const { target } = options;
+  const format = formats.get(target.format);
+  const storageOf = ({ storage }: TargetFile): Storage =>
+    options.sync === false ? new UnsyncedStorage(storage) : storage;
+  // a raw disk on a block device is there already, and clearing all of the device would be in vain
+  const isThere = format.name === "raw" && !file.isFresh;
+  const size = sources.reduce((sum, source) => sum + sectorAlignedSize(source), 0);
+  const references = newImageReferences(target, backing, data && storageOf(data));
+  const image = isThere
+    ? await format.open(storageOf(file), { writable: true })
+    : await format.create(storageOf(file), { ...target.createOptions, ...references, size });
+  try {
+    const isShown = backing !== undefined;
+    const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
     const result = await runConversion(conversion, image, {
       path: file.path,
-      settings: { ...settings, targetIsZero: !isThere && (image.driver.backing ?? null) === null },
+      settings: { ...settings, targetIsZero, onlyDifferences: isShown },
     });
     await image.close();
-    await file.publish({ sync: options.sync !== false });
     return result;
   } catch (error) {
-    await closeQuietly(image, storage);
-    await file.discard();
+    await closeQuietly(image);
     throw error;
   }
 }
@@ -125,11 +152,10 @@ function allStorages(images: readonly FormatAccess[]): Storage[] {
   return images.flatMap((image) => image.storages());
 }
 
-/** Closes an image, and its storage if there isn't an image yet, because something failed that is being reported. */
-async function closeQuietly(image: FormatAccess | undefined, storage?: Storage): Promise<void> {
+/** Closes an image because something failed that is being reported. */
+async function closeQuietly(image: FormatAccess): Promise<void> {
   try {
-    await image?.close();
-    await storage?.[Symbol.asyncDispose]();
+    await image.close();
   } catch {
     // see above
   }

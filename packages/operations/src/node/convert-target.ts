@@ -9,8 +9,15 @@ export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock"
   readonly format: string;
   /** Options of the format for creating an image, beside its size. */
   readonly createOptions?: Readonly<Record<string, unknown>>;
+  /**
+   * The image below a new image, as that is to name it: relative names are relative to the new image's directory. What it shows already isn't
+   * written.
+   */
+  readonly backingFile?: { readonly name: string; readonly format: string };
+  /** The external data file of a new image, as that is to name it. It is made as well, or replaced. */
+  readonly dataFile?: string;
   /** Past the host's page cache. Default `false`. */
   readonly direct?: boolean;
-  /** What an existing target may open by itself. Default `"deny-all"`. */
+  /** What an existing target, or the image below a new one, may open by itself. Default `"deny-all"`. */
   readonly gate?: GateSpec;
 }

@@ -1,20 +1,12 @@
-import { dirname, resolve } from "node:path";
-import {
-  closeAfterFailure,
-  ImgError,
-  runAsync,
-  type AbortOptions,
-  type FormatAccess,
-  type FormatRegistry,
-} from "@img/format-core";
+import { ImgError, type AbortOptions, type FormatAccess, type FormatRegistry } from "@img/format-core";
 import { sectorAlignedSize } from "../image-size.ts";
-import { hasProtocol } from "../info/backing-location.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { GateSpec } from "./image-spec.ts";
-import { openImage } from "./open-image.ts";
+import { newImageReferences } from "./new-image-references.ts";
+import { openNewBacking } from "./open-new-backing.ts";
 import { PacedStorage } from "./paced-storage.ts";
-import { TargetFile } from "./target-file.ts";
+import { writeNewFiles } from "./write-new-files.ts";
 
 /** What {@link createImageFile} makes. */
 export interface NewImageFile extends Omit<ConvertTarget, "gate"> {
@@ -57,53 +49,28 @@ export async function createImageFile(image: NewImageFile, options: CreateImageF
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const dataPath = dataFilePath(image);
-  const backing = await openBacking(image, formats);
+  const backing = needsBacking(image) ? await openNewBacking(image, formats) : undefined;
   try {
     const size = sizeOf(image, backing);
     await options.onSize?.(size);
-    const create = (target: TargetFile, data: TargetFile | undefined): Promise<FormatAccess> =>
-      format.create(new PacedStorage(target.storage, options.signal), {
+    const sources = backing?.storages() ?? [];
+    await writeNewFiles(image, { sources, sync: true }, async (files) => {
+      const made = await format.create(new PacedStorage(files.target.storage, options.signal), {
         ...image.createOptions,
+        ...newImageReferences(image, backing, files.data && new PacedStorage(files.data.storage, options.signal)),
         size,
-        ...(image.backingFile === undefined
-          ? {}
-          : {
-              backingFile: { name: image.backingFile.name, format: image.backingFile.format },
-              backing: backing ?? null,
-            }),
-        ...(data === undefined
-          ? {}
-          : { dataFileName: image.dataFile, dataFile: new PacedStorage(data.storage, options.signal) }),
       });
-    await createFiles(image, dataPath, backing, create);
+      await made.close();
+    });
     return size;
   } finally {
     await backing?.close();
   }
 }
 
-async function openBacking(image: NewImageFile, formats: FormatRegistry): Promise<FormatAccess | undefined> {
-  const { backingFile } = image;
-  const { preallocation = "none" } = image.createOptions ?? {};
-  if (backingFile === undefined || (backingFile.open === false && preallocation === "none")) {
-    return undefined;
-  }
-  if (hasProtocol(backingFile.name.replace(/^file:/, ""))) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", `backing file ${JSON.stringify(backingFile.name)}: expected a file`, {
-      feature: "backing file",
-    });
-  }
-  const path = resolve(dirname(image.path), backingFile.name.replace(/^file:/, ""));
-  if (path === resolve(image.path)) {
-    throw new ImgError("ERR_IMG_DENIED", `${image.path}: an image can't be its own backing image`, {
-      feature: "backing file",
-    });
-  }
-  return openImage(
-    { path, format: backingFile.format, ...(image.gate === undefined ? {} : { gate: image.gate }) },
-    { formats },
-  );
+function needsBacking({ backingFile, createOptions }: NewImageFile): boolean {
+  const { preallocation = "none" } = createOptions ?? {};
+  return backingFile?.open !== false || preallocation !== "none";
 }
 
 function sizeOf(image: NewImageFile, backing: FormatAccess | undefined): number {
@@ -114,49 +81,4 @@ function sizeOf(image: NewImageFile, backing: FormatAccess | undefined): number 
     });
   }
   return size;
-}
-
-/** QEMU looks for a relative name where it runs, we look beside the image: a name that isn't the same to both is refused. */
-function dataFilePath({ path, dataFile }: NewImageFile): string | undefined {
-  if (dataFile === undefined) {
-    return undefined;
-  }
-  const found = resolve(dirname(path), dataFile);
-  if (found !== resolve(dataFile)) {
-    throw new ImgError(
-      "ERR_IMG_UNSUPPORTED",
-      `data file ${JSON.stringify(dataFile)}: beside the image that is ${found}, but to QEMU it is ${resolve(dataFile)}: expected an absolute name`,
-      { feature: "external data file" },
-    );
-  }
-  if (found === resolve(path)) {
-    throw new ImgError("ERR_IMG_DENIED", `${path}: an image can't be its own data file`);
-  }
-  return found;
-}
-
-async function createFiles(
-  image: NewImageFile,
-  dataPath: string | undefined,
-  backing: FormatAccess | undefined,
-  create: (target: TargetFile, data: TargetFile | undefined) => Promise<FormatAccess>,
-): Promise<void> {
-  const below = backing?.storages() ?? [];
-  const target = await TargetFile.prepare(image, below);
-  let data: TargetFile | undefined;
-  try {
-    data = dataPath === undefined ? undefined : await TargetFile.prepare({ ...image, path: dataPath }, below);
-    const made = await create(target, data);
-    await made.close();
-    await data?.publish({ sync: true });
-    await target.publish({ sync: true });
-  } catch (error) {
-    for (const each of [target, data]) {
-      if (each !== undefined) {
-        await runAsync(closeAfterFailure(each.storage));
-        await each.discard();
-      }
-    }
-    throw error;
-  }
 }

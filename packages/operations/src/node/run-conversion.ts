@@ -42,8 +42,9 @@ export async function runConversion(
     threads?.consider(progress.done, progress.total);
     options.onProgress?.(progress);
   };
+  const unreadable = options.onUnreadable === undefined ? {} : { onUnreadable: options.onUnreadable };
   try {
-    const work = convertIo(sources, target, { ...destination.settings, onProgress }, cursor);
+    const work = convertIo(sources, target, { ...destination.settings, ...unreadable, onProgress }, cursor);
     const { size } = await runAsync(work, signal).catch((error: unknown) => fail(error, cursor, threads));
     await join(threads, () => options.onProgress?.({ done: cursor.done, total: size }));
     signal?.throwIfAborted();
@@ -58,9 +59,12 @@ export async function runConversion(
 
 /**
  * Other threads have no part in our locks, so they may only write where bytes go to fixed places and no block is read and rewritten. They know
- * our own formats only.
+ * our own formats only. What has to be told as it comes, or to be counted together, is for one thread.
  */
-function mayHelp({ options }: Conversion, target: FormatAccess): boolean {
+function mayHelp({ options, settings }: Conversion, target: FormatAccess): boolean {
+  if (options.onUnreadable !== undefined || settings.rate !== Infinity) {
+    return false;
+  }
   return options.formats === undefined && target.driver.format === "raw" && target.requestAlignment === 1;
 }
 

@@ -1,0 +1,32 @@
+import { dirname, resolve } from "node:path";
+import { ImgError, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import { hasProtocol } from "../info/backing-location.ts";
+import type { ConvertTarget } from "./convert-target.ts";
+import { openImage } from "./open-image.ts";
+
+/**
+ * Opens the image that is to be below a new one. The caller closes it.
+ * @returns `undefined` when there is to be none
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` when its name isn't a file's; `ERR_IMG_DENIED` when it is the new image's own; and as `openImage`
+ */
+export async function openNewBacking(
+  { path: above, backingFile, gate }: ConvertTarget,
+  formats: FormatRegistry,
+): Promise<FormatAccess | undefined> {
+  if (backingFile === undefined) {
+    return undefined;
+  }
+  const name = backingFile.name.replace(/^file:/, "");
+  if (hasProtocol(name)) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `backing file ${JSON.stringify(backingFile.name)}: expected a file`, {
+      feature: "backing file",
+    });
+  }
+  const path = resolve(dirname(above), name);
+  if (path === resolve(above)) {
+    throw new ImgError("ERR_IMG_DENIED", `${above}: an image can't be its own backing image`, {
+      feature: "backing file",
+    });
+  }
+  return openImage({ path, format: backingFile.format, ...(gate === undefined ? {} : { gate }) }, { formats });
+}

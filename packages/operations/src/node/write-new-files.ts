@@ -1,0 +1,71 @@
+import { dirname, resolve } from "node:path";
+import { closeAfterFailure, ImgError, runAsync, type Storage } from "@img/format-core";
+import type { ConvertTarget } from "./convert-target.ts";
+import { TargetFile } from "./target-file.ts";
+
+/** The files of a new image. */
+export interface NewFiles {
+  readonly target: TargetFile;
+  /** The external data file, if there is to be one. */
+  readonly data: TargetFile | undefined;
+}
+
+/** Options of {@link writeNewFiles}. */
+export interface NewFilesOptions {
+  /** What is only read: none of it may be what is written. */
+  readonly sources: readonly Storage[];
+  /** Make the names durable. */
+  readonly sync: boolean;
+}
+
+/**
+ * Makes the files of a new image: what was there stays as it is until all is well, and nothing half done stays when it isn't; see
+ * {@link TargetFile}.
+ *
+ * @param write - fills the files and closes their storages
+ * @throws ImgError `ERR_IMG_DENIED` when a file is one of the sources, or the image its own data file; `ERR_IMG_UNSUPPORTED` when a relative data
+ * file name means one file to us and another one to QEMU; and what `write` throws
+ */
+export async function writeNewFiles<T>(
+  image: ConvertTarget,
+  { sources, sync }: NewFilesOptions,
+  write: (files: NewFiles) => Promise<T>,
+): Promise<T> {
+  const dataPath = dataFilePath(image);
+  const target = await TargetFile.prepare(image, sources);
+  let data: TargetFile | undefined;
+  try {
+    data = dataPath === undefined ? undefined : await TargetFile.prepare({ ...image, path: dataPath }, sources);
+    const result = await write({ target, data });
+    await data?.publish({ sync });
+    await target.publish({ sync });
+    return result;
+  } catch (error) {
+    for (const each of [target, data]) {
+      if (each !== undefined) {
+        await runAsync(closeAfterFailure(each.storage));
+        await each.discard();
+      }
+    }
+    throw error;
+  }
+}
+
+/** QEMU looks for a relative name where it runs, we look beside the image: a name that isn't the same to both is refused. */
+function dataFilePath({ path, dataFile }: ConvertTarget): string | undefined {
+  if (dataFile === undefined) {
+    return undefined;
+  }
+  const found = resolve(dirname(path), dataFile);
+  if (found !== resolve(dataFile)) {
+    throw new ImgError(
+      "ERR_IMG_UNSUPPORTED",
+      `data file ${JSON.stringify(dataFile)}: beside the image that is ${found}, but to QEMU it is ${resolve(dataFile)}: expected an absolute name`,
+      { feature: "external data file" },
+    );
+  }
+  if (found === resolve(path)) {
+    throw new ImgError("ERR_IMG_DENIED", `${path}: an image can't be its own data file`);
+  }
+  return found;
+}
