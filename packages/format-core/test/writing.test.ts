@@ -305,9 +305,11 @@ describe.each(bothWorlds)("changing an image in the $name world", (world) => {
     Object.defineProperty(image.driver, "compressedBlockSize", { value: block });
     Object.defineProperty(image.driver, "writeCompressed", {
       *value(from: IoVector, offset: number): Io<void> {
-        const bytes = new Uint8Array(block);
-        bytes.set(from.toUint8Array());
-        image.driver.blocks.set(offset / block, { kind: "special", bytes });
+        for (let done = 0; done < from.length; done += block) {
+          const bytes = new Uint8Array(block);
+          bytes.set(from.slice(done, Math.min(done + block, from.length)).toUint8Array());
+          image.driver.blocks.set((offset + done) / block, { kind: "special", bytes });
+        }
       },
     });
     for (const [offset, length] of [

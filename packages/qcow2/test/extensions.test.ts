@@ -209,13 +209,17 @@ describe("known extensions", () => {
   it.each([
     ["backing format", backingFormat, "raw", "qcow2"],
     ["data file", dataFile, "disk.raw", "/etc/passwd"],
-    ["backing format", backingFormat, "", "raw"],
   ])("are refused when two of them name the %s differently", async (what, type, first, second) => {
     await expectImgError(
       "ERR_IMG_CORRUPT",
       `two header extensions name the ${what}: ${JSON.stringify(first)} and ${JSON.stringify(second)}`,
       () => decode([type, text(first)], [type, text(second)]),
     );
+  });
+
+  it("name no format with an empty name", () => {
+    expect(decode([backingFormat, text("")]).backingFormat).toBeUndefined();
+    expect(decode([backingFormat, text("")], [backingFormat, text("raw")]).backingFormat).toBe("raw");
   });
 
   it("name a format in at most 15 bytes", async () => {

@@ -387,8 +387,6 @@ describe.each(bothWorlds)("an open image ($name)", (world) => {
       ["refcountOrder", () => new ImageBuilder({ size, refcountOrder: 3 }).build()],
       ["compressionType", () => new ImageBuilder({ size, zstd: true }).build()],
       ["cryptMethod", (built) => withFields(built, { cryptMethod: 1 })],
-      ["backingFileOffset", (built) => withFields(built, { backingFileOffset: 400 })],
-      ["backingFileSize", (built) => withFields(built, { backingFileSize: 3 })],
       ["external data file bit", (built) => withFields(built, { incompatibleFeatures: 4 })],
     ];
 

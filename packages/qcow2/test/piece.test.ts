@@ -144,7 +144,8 @@ describe("an entry of an image with an external data file", () => {
     const asked = { layout: external, guest: 0 };
     expect(decode(copied, { ...asked, within: 9 })).toEqual({ kind: "data", host: 9, length: 0xfff7, copied: true });
     expect(decode(0n, asked)).toEqual({ kind: "unallocated", length: 0x1_0000, copied: false });
-    expect(decode(copied | 1n, asked)).toEqual({ kind: "zero", host: 0, length: 0x1_0000, copied: true });
+    // a zero cluster at offset 0 has no place there, as QEMU reads it
+    expect(decode(copied | 1n, asked)).toEqual({ kind: "zero", length: 0x1_0000, copied: true });
     expect(decode(1n, asked)).toEqual({ kind: "zero", length: 0x1_0000, copied: false });
   });
 
