@@ -1,9 +1,8 @@
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
-import { UsageError } from "../arguments/usage-error.ts";
 import { parseCacheMode, type CacheMode } from "./cache-mode.ts";
 import { checkOptionList } from "./create-options.ts";
-import { parseSize } from "./parse-size.ts";
+import { parseSize, requireSize } from "./parse-size.ts";
 import { parseSnapshotOption, type SnapshotOption } from "./snapshot-option.ts";
 
 /** What the command line of `convert` asks for, as far as it can be checked without looking at any image. */
@@ -18,6 +17,10 @@ export interface ConvertRequest {
   readonly threads: number | undefined;
   readonly snapshot: SnapshotOption | undefined;
   readonly sourceCache: CacheMode;
+  /** Bytes per second; `undefined`: as fast as it goes. */
+  readonly rate: number | undefined;
+  /** Take what can't be read for zeroes. */
+  readonly salvage: boolean;
 }
 
 const sparseLimit = 16 * 1024 * 1024;
@@ -29,6 +32,7 @@ const sparseLimit = 16 * 1024 * 1024;
 export function convertRequest(args: ParsedArguments): ConvertRequest {
   const sparse = sparseSize(args.value("S"));
   const threads = threadCount(args.value("m"));
+  const rate = requireSize(args.value("r") ?? "0", "rate limit");
   args.values("o").forEach(checkOptionList);
   checkCombinations(args);
   const sources = args.operands.slice(0, -1);
@@ -50,6 +54,8 @@ export function convertRequest(args: ParsedArguments): ConvertRequest {
     threads,
     snapshot: snapshot === undefined ? undefined : parseSnapshotOption(snapshot),
     sourceCache: parseCacheMode(args.value("T") ?? "writeback", "source cache"),
+    rate: rate === 0 ? undefined : rate,
+    salvage: args.has("salvage"),
   };
 }
 
@@ -80,6 +86,7 @@ function checkCombinations(args: ParsedArguments): void {
     [args.has("skip-broken-bitmaps") && !args.has("bitmaps"), "Use of --skip-broken-bitmaps requires --bitmaps"],
     [args.has("C") && args.has("c"), "Cannot enable copy offloading when -c is used"],
     [args.has("C") && args.has("S"), "Cannot enable copy offloading when -S is used"],
+    [args.has("C") && args.has("salvage"), "Cannot use copy offloading in salvaging mode"],
     [args.has("target-image-opts") && !args.has("n"), "--target-image-opts requires use of -n flag"],
     [args.has("target-is-zero") && !args.has("n"), "--target-is-zero requires use of -n flag"],
     [args.has("n") && args.has("o"), "-o has no effect when skipping image creation"],
@@ -87,14 +94,6 @@ function checkCombinations(args: ParsedArguments): void {
   for (const [conflict, message] of conflicts) {
     if (conflict) {
       throw new CommandError(message);
-    }
-  }
-  for (const [key, what] of [
-    ["r", "-r (a limit of the rate)"],
-    ["salvage", "--salvage"],
-  ] as const) {
-    if (args.has(key)) {
-      throw new UsageError(`${what} isn't supported [ERR_IMG_UNSUPPORTED]`);
     }
   }
 }

@@ -6,10 +6,14 @@ import { qcow2Options } from "./qcow2-options.ts";
 const newer = "supported with compatibility level 1.1 and above (use version=v3 or greater)";
 
 /**
- * Options of the format for the image that `create` is to make, beside its size and what it refers to.
+ * Options of the format for an image that is to be made, beside its size and what it refers to.
  * @throws CommandError in qemu-img's words for what can't be; and for encryption, which isn't supported
  */
-export function newImageOptions({ format, values, backing }: CreateRequest): Readonly<Record<string, unknown>> {
+export function newImageOptions({
+  format,
+  values,
+  backing,
+}: Pick<CreateRequest, "format" | "values" | "backing">): Readonly<Record<string, unknown>> {
   if (format === "raw") {
     return { preallocation: rawPreallocation(values.get("preallocation")) };
   }

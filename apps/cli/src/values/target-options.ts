@@ -2,35 +2,72 @@ import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { parseCacheMode, type CacheMode } from "./cache-mode.ts";
 import { parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
+import { newImageOptions } from "./new-image.ts";
 import { parsePreallocation } from "./preallocation.ts";
-import { qcow2Options } from "./qcow2-options.ts";
 
 /** How the target of a conversion is created. */
 export interface TargetOptions {
   readonly cache: CacheMode;
   /** Options of the target's format. */
   readonly createOptions: Readonly<Record<string, unknown>>;
+  /** The image below, as the target is to name it. */
+  readonly backingFile: { readonly name: string; readonly format: string } | undefined;
+  /** The external data file, as the target is to name it. */
+  readonly dataFile: string | undefined;
 }
+
+/** What the options are about. */
+interface Target {
+  readonly name: string;
+  readonly format: string;
+  /** The target is there already. */
+  readonly skipCreate: boolean;
+  /** How many images are converted. */
+  readonly sourceCount: number;
+}
+
+const formats = ["raw", "qcow2"];
 
 /**
  * What the options ask for that depend on the target's format.
- * @param target - the target's name, for errors
  * @throws CommandError in qemu-img's words; and for what isn't supported
  */
-export function targetOptions(args: ParsedArguments, format: string, target: string): TargetOptions {
-  const values = parseCreateOptions(args.values("o"), format, false);
+export function targetOptions(args: ParsedArguments, target: Target): TargetOptions {
+  const { format } = target;
+  const values = collect(args, format);
   if (format === "raw") {
     refuseForRaw(args);
-  } else {
-    refuseUnsupported(args, values);
-    if (args.has("c") && (values.get("preallocation") ?? "off") !== "off") {
-      throw new CommandError("Compression and preallocation not supported at the same time");
-    }
   }
+  if (args.has("bitmaps")) {
+    throw new CommandError("--bitmaps isn't supported for targets yet [ERR_IMG_UNSUPPORTED]");
+  }
+  const backing = backingOf(values, target);
+  if (backing !== undefined && args.has("target-is-zero")) {
+    throw new CommandError("Cannot use --target-is-zero when the destination image has a backing file");
+  }
+  if (format !== "raw" && args.has("c") && (values.get("preallocation") ?? "off") !== "off") {
+    throw new CommandError("Compression and preallocation not supported at the same time");
+  }
+  const dataFile = values.get("data_file");
   return {
     cache: parseCacheMode(args.value("t") ?? "writeback", "cache"),
-    createOptions: options(values, format, target),
+    createOptions: options(values, backing, target),
+    backingFile: target.skipCreate ? undefined : backing,
+    dataFile: typeof dataFile === "string" ? dataFile : undefined,
   };
+}
+
+/** What `-o` says, with what `-B` and `-F` say in its place. */
+function collect(args: ParsedArguments, format: string): CreateOptionValues {
+  const values = new Map(parseCreateOptions(args.values("o"), format, false));
+  const [name, backingFormat] = [args.value("B"), args.value("F")];
+  if (name !== undefined) {
+    values.set("backing_file", name);
+  }
+  if (backingFormat !== undefined) {
+    values.set("backing_fmt", backingFormat);
+  }
+  return values;
 }
 
 function refuseForRaw(args: ParsedArguments): void {
@@ -47,27 +84,40 @@ function refuseForRaw(args: ParsedArguments): void {
   }
 }
 
-/** What qcow2 could have, but conversions don't write yet. */
-function refuseUnsupported(args: ParsedArguments, values: CreateOptionValues): void {
-  const options: readonly (readonly [string, string])[] = [
-    ["B", "-B (a backing image)"],
-    ["F", "-F (a backing image's format)"],
-    ["bitmaps", "--bitmaps"],
-  ];
-  const created = [...values.keys()].filter((key) => /^(?:backing_|data_file|encrypt)/.test(key));
-  const asked = [...options.filter(([key]) => args.has(key)).map(([, what]) => what), ...created];
-  if (asked[0] !== undefined) {
-    throw new CommandError(`${asked[0]} isn't supported for targets yet [ERR_IMG_UNSUPPORTED]`);
+function backingOf(values: CreateOptionValues, { skipCreate, sourceCount }: Target): TargetOptions["backingFile"] {
+  const [name, format] = [values.get("backing_file"), values.get("backing_fmt")];
+  if (typeof name !== "string") {
+    return undefined;
   }
+  if (name === "") {
+    throw new CommandError("Expected backing file name, got empty string");
+  }
+  if (sourceCount > 1) {
+    throw new CommandError(
+      "Having a backing file for the target makes no sense when concatenating multiple input images",
+    );
+  }
+  if (typeof format !== "string" && !skipCreate) {
+    throw new CommandError("Use of backing file requires explicit backing format");
+  }
+  return { name, format: String(format) };
 }
 
-function options(values: CreateOptionValues, format: string, target: string): Readonly<Record<string, unknown>> {
+function options(
+  values: CreateOptionValues,
+  backing: TargetOptions["backingFile"],
+  { name, format, skipCreate }: Target,
+): Readonly<Record<string, unknown>> {
   try {
-    return format === "raw"
-      ? { preallocation: parsePreallocation(values.get("preallocation"), format, "create") }
-      : { ...qcow2Options(values, "create") };
+    if (format === "raw") {
+      return { preallocation: parsePreallocation(values.get("preallocation"), format, "create") };
+    }
+    if (backing !== undefined && !skipCreate && !formats.includes(backing.format)) {
+      throw new CommandError(`Parameter 'backing-fmt' does not accept value '${backing.format}'`);
+    }
+    return newImageOptions({ format, values, backing });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CommandError(`${target}: error while converting ${format}: ${reason}`);
+    throw new CommandError(`${name}: error while converting ${format}: ${reason}`);
   }
 }

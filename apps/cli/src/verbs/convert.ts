@@ -1,19 +1,23 @@
 import { availableParallelism } from "node:os";
-import { convertImages, type ImageSpec } from "@img/operations/node";
+import { convertImages, type ConvertTarget, type ImageSpec } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { convertFailure } from "../errors/convert-failure.ts";
 import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
+import { checkNewBacking } from "../images/check-new-backing.ts";
 import { progressLine } from "../output/progress-line.ts";
+import { salvageWarnings } from "../output/salvage-warnings.ts";
 import { convertRequest, type ConvertRequest } from "../values/convert-request.ts";
-import { targetOptions } from "../values/target-options.ts";
+import { targetOptions, type TargetOptions } from "../values/target-options.ts";
 import { createOptionHelp } from "../values/create-option-table.ts";
 import { asksForHelp } from "../values/create-options.ts";
 import type { VerbContext } from "./verb.ts";
 
 const formats = ["raw", "qcow2"];
+
+type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {
@@ -75,21 +79,28 @@ async function convert(
   { args, terminal, signal }: VerbContext,
   request: ConvertRequest,
   sources: readonly ImageSpec[],
-  target: NamedImage & { readonly spec: { readonly format: string } },
+  target: NamedTarget,
 ): Promise<void> {
-  const { cache, createOptions } = targetOptions(args, target.spec.format, target.name);
-  const { bare: _bare, shown: _shown, ...spec } = target.spec;
+  const { skipCreate } = request;
+  const { name } = target;
+  const { format } = target.spec;
+  const options = targetOptions(args, { name, format, skipCreate, sourceCount: sources.length });
+  const gate = args.has("isolated") ? "deny-all" : "allow-all";
+  await checkNewBacking(target, options.backingFile, gate);
   const line = progressLine(args, terminal);
   try {
     await convertImages({
       sources,
-      target: { ...spec, direct: cache.direct || spec.direct === true, createOptions },
-      skipCreate: request.skipCreate,
+      target: { ...convertTarget(target, options), gate },
+      skipCreate,
       targetIsZero: request.targetIsZero,
+      onlyDifferences: args.has("B"),
       sparse: request.sparse,
       compressed: args.has("c"),
-      sync: cache.sync,
+      sync: options.cache.sync,
       signal,
+      ...(request.rate === undefined ? {} : { rate: request.rate }),
+      ...(request.salvage ? { onUnreadable: args.has("q") ? () => undefined : salvageWarnings(terminal, line) } : {}),
       ...(request.threads === undefined ? {} : { threads: Math.min(request.threads, availableParallelism()) }),
       onProgress: (progress) => {
         line.show(progress);
@@ -98,8 +109,20 @@ async function convert(
     line.clear();
   } catch (error) {
     line.clear();
-    throw convertFailure(error, target, request.skipCreate);
+    throw convertFailure(error, target, skipCreate);
   } finally {
     line.end();
   }
+}
+
+function convertTarget(target: NamedTarget, { cache, createOptions, ...files }: TargetOptions): ConvertTarget {
+  const { bare: _bare, shown: _shown, dataFile: given, ...spec } = target.spec;
+  const { backingFile, dataFile = given ?? undefined } = files;
+  return {
+    ...spec,
+    direct: cache.direct || spec.direct === true,
+    createOptions,
+    ...(backingFile === undefined ? {} : { backingFile }),
+    ...(dataFile === undefined ? {} : { dataFile }),
+  };
 }

@@ -1,5 +1,5 @@
 import { alignUp, type ImgError, type Io } from "@img/format-core";
-import { isUnreadable, type OnUnreadable } from "./unreadable-area.ts";
+import { isUnreadable } from "./unreadable-area.ts";
 
 /** What is given up at least, bytes. */
 const sectorSize = 512;
@@ -7,11 +7,23 @@ const sectorSize = 512;
 /** Reads a range of a disk into a buffer. */
 export type ReadRange = (into: Uint8Array, offset: number) => Io<void>;
 
+/** What was given up. */
+export interface LostRange {
+  /** Bytes from the start of the disk. */
+  readonly offset: number;
+  /** Bytes, ≥ 1. */
+  readonly length: number;
+  /** What its first sector failed with; the others with the same code. */
+  readonly error: ImgError;
+}
+
 /**
- * Fills `into` with what can be read from `offset` on, and with zeroes where that fails: sector by sector, so that no byte next to a bad sector is lost.
+ * Fills `into` with what can be read from `offset` on, and with zeroes where that fails: sector by sector, so that no byte next to a bad sector
+ * is lost.
+ * @returns what was lost, in order; what follows each other for the same reason is one range
  */
-export function* salvagedRead(read: ReadRange, into: Uint8Array, offset: number, onUnreadable: OnUnreadable): Io<void> {
-  const areas: { offset: number; length: number; error: ImgError }[] = [];
+export function* salvagedRead(read: ReadRange, into: Uint8Array, offset: number): Io<readonly LostRange[]> {
+  const lost: LostRange[] = [];
   function* part(start: number, end: number): Io<void> {
     try {
       return yield* read(into.subarray(start, end), offset + start);
@@ -21,7 +33,7 @@ export function* salvagedRead(read: ReadRange, into: Uint8Array, offset: number,
       }
       if (end - start <= sectorSize) {
         into.fill(0, start, end);
-        addArea(areas, { offset: offset + start, length: end - start, error });
+        add(lost, { offset: offset + start, length: end - start, error });
         return;
       }
     }
@@ -30,19 +42,14 @@ export function* salvagedRead(read: ReadRange, into: Uint8Array, offset: number,
     yield* part(middle, end);
   }
   yield* part(0, into.length);
-  for (const area of areas) {
-    onUnreadable({ ...area, what: "data" });
-  }
+  return lost;
 }
 
-function addArea(
-  areas: { offset: number; length: number; error: ImgError }[],
-  area: { readonly offset: number; readonly length: number; readonly error: ImgError },
-): void {
-  const last = areas.at(-1);
-  if (last !== undefined && last.offset + last.length === area.offset && last.error.code === area.error.code) {
-    last.length += area.length;
+function add(lost: LostRange[], range: LostRange): void {
+  const last = lost.at(-1);
+  if (last !== undefined && last.offset + last.length === range.offset && last.error.code === range.error.code) {
+    lost[lost.length - 1] = { ...last, length: last.length + range.length };
   } else {
-    areas.push({ ...area });
+    lost.push(range);
   }
 }

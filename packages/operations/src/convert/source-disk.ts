@@ -2,7 +2,7 @@ import { alignUp, type FormatAccess, type Io, type Mapping, type Storage } from 
 import { IoVector } from "@img/io-vector";
 import { sectorAlignedSize } from "../image-size.ts";
 import { ExtentCursor } from "../map/extent-cursor.ts";
-import { salvagedRead } from "./salvaged-read.ts";
+import { salvagedRead, type ReadRange } from "./salvaged-read.ts";
 import { isUnreadable, type OnUnreadable } from "./unreadable-area.ts";
 
 /** A run of the source disk. */
@@ -18,6 +18,8 @@ const unknownBlock = 65536;
 
 interface Part {
   readonly image: FormatAccess;
+  /** Its index among the images. */
+  readonly source: number;
   readonly start: number;
   readonly end: number;
 }
@@ -33,15 +35,16 @@ export class SourceDisk {
   readonly #extents = new Map<Storage, ExtentCursor>();
 
   readonly #onUnreadable: OnUnreadable | undefined;
+  #unknownUntil = 0;
 
   /** @param onUnreadable - hears about what can't be read, which then is zero; default: it is an error */
   constructor(images: readonly FormatAccess[], onUnreadable?: OnUnreadable) {
     const parts: Part[] = [];
     let size = 0;
-    for (const image of images) {
+    for (const [source, image] of images.entries()) {
       const start = size;
       size += sectorAlignedSize(image);
-      parts.push({ image, start, end: size });
+      parts.push({ image, source, start, end: size });
     }
     this.#parts = parts;
     this.#onUnreadable = onUnreadable;
@@ -50,23 +53,18 @@ export class SourceDisk {
 
   /** What is known about the start of a range, without reading data; `length` ≥ 1, and the range lies within the disk. */
   *runAt(offset: number, length: number): Io<SourceRun> {
-    try {
-      return yield* this.#knownRunAt(offset, length);
-    } catch (error) {
-      if (this.#onUnreadable === undefined || !isUnreadable(error)) {
-        throw error;
-      }
-      const unknown = Math.min(length, alignUp(offset + 1, unknownBlock) - offset);
-      this.#onUnreadable({ offset, length: unknown, what: "mapping", error });
-      return { zero: false, length: unknown };
-    }
+    const run = yield* this.#tried(offset, length, this.#runAt(offset, length));
+    return run ?? { zero: false, length: Math.min(length, alignUp(offset + 1, unknownBlock) - offset) };
   }
 
-  *#knownRunAt(offset: number, length: number): Io<SourceRun> {
-    const mapping = yield* this.mappingAt(offset, length);
+  *#runAt(offset: number, length: number): Io<SourceRun> {
+    const { image, start, end } = this.#partAt(offset);
+    const within = offset - start;
+    const most = Math.min(length, end - offset);
+    const mapping = yield* image.io.getMapping(within, most);
     switch (mapping.kind) {
       case "eof":
-        return { zero: true, length: Math.min(length, this.#partAt(offset).end - offset) };
+        return { zero: true, length: most };
       case "zero":
         return { zero: true, length: mapping.length };
       case "special":
@@ -78,28 +76,53 @@ export class SourceDisk {
     }
   }
 
-  /** Where the start of a range lies, which is within the disk; `eof`: in what fills up an image's last sector. */
-  *mappingAt(offset: number, length: number): Io<Mapping> {
+  /**
+   * Where the start of a range lies, which is within the disk. `eof`: in what fills up an image's last sector; `undefined`: that can't be read,
+   * which is no reason to stop.
+   */
+  *mappingAt(offset: number, length: number): Io<Mapping | undefined> {
     const { image, start, end } = this.#partAt(offset);
-    return yield* image.io.getMapping(offset - start, Math.min(length, end - offset));
+    const look = image.io.getMapping(offset - start, Math.min(length, end - offset));
+    return yield* this.#tried(offset, length, look);
+  }
+
+  *#tried<T>(offset: number, length: number, look: Io<T>): Io<T | undefined> {
+    try {
+      return yield* look;
+    } catch (error) {
+      if (this.#onUnreadable === undefined || !isUnreadable(error)) {
+        throw error;
+      }
+      // looked up more than once: told once, as far as that can be known without a list
+      if (offset >= this.#unknownUntil) {
+        const { source, start, end } = this.#partAt(offset);
+        this.#unknownUntil = Math.min(offset + length, end, alignUp(offset + 1, unknownBlock));
+        const area = { offset: offset - start, length: this.#unknownUntil - offset };
+        this.#onUnreadable({ ...area, source, what: "mapping", error });
+      }
+      return undefined;
+    }
   }
 
   /** Fills `into` from `offset` on; the range lies within the disk. */
   *read(into: Uint8Array, offset: number): Io<void> {
-    const onUnreadable = this.#onUnreadable;
-    if (onUnreadable === undefined) {
-      yield* this.#readAll(into, offset);
-    } else {
-      yield* salvagedRead((part, at) => this.#readAll(part, at), into, offset, onUnreadable);
+    for (let done = 0; done < into.length;) {
+      const part = this.#partAt(offset + done);
+      const length = Math.min(into.length - done, part.end - offset - done);
+      yield* this.#readPart(part, into.subarray(done, done + length), offset + done - part.start);
+      done += length;
     }
   }
 
-  *#readAll(into: Uint8Array, offset: number): Io<void> {
-    for (let done = 0; done < into.length;) {
-      const { image, start, end } = this.#partAt(offset + done);
-      const length = Math.min(into.length - done, end - offset - done);
-      yield* image.io.read(IoVector.single(into.subarray(done, done + length)), offset + done - start);
-      done += length;
+  *#readPart({ image, source }: Part, into: Uint8Array, within: number): Io<void> {
+    const onUnreadable = this.#onUnreadable;
+    const read: ReadRange = (bytes, at) => image.io.read(IoVector.single(bytes), at);
+    if (onUnreadable === undefined) {
+      yield* read(into, within);
+      return;
+    }
+    for (const area of yield* salvagedRead(read, into, within)) {
+      onUnreadable({ ...area, source, what: "data" });
     }
   }
 

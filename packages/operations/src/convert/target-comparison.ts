@@ -52,6 +52,9 @@ export class TargetComparison {
 
   *#look(start: number, end: number): Io<ComparedRun> {
     const ours = yield* this.#source.mappingAt(start, end - start);
+    if (ours === undefined) {
+      return { kind: "compare", length: 1 };
+    }
     const theirs = yield* this.#target.io.getMapping(start, end - start);
     const most = ours.kind === "eof" ? end - start : Math.min(ours.length, end - start);
     const length = Math.min(most, theirs.length);

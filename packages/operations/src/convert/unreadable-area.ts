@@ -1,8 +1,10 @@
 import { isImgError, type ImgError } from "@img/format-core";
 
-/** A part of the source that couldn't be read, and was taken for zeroes. */
+/** A part of a source that couldn't be read, and was taken for zeroes. */
 export interface UnreadableArea {
-  /** Bytes from the start of the source disk. */
+  /** Which of the sources: its index. */
+  readonly source: number;
+  /** Bytes from the start of that source's disk. */
   readonly offset: number;
   /** Bytes, ≥ 1: as much as follows for the same reason. */
   readonly length: number;
