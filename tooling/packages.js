@@ -33,7 +33,7 @@ export const PACKAGES = {
     node: EVERYTHING,
   },
   "@img/interop": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/testing"],
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
     node: EVERYTHING,
   },
   "@img/bench": {

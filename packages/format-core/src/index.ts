@@ -1,5 +1,6 @@
 export { FormatAccess, type AbortOptions, type PlanReadOptions } from "./access/format-access.ts";
 export type { DataMapping, FormatIo } from "./access/format-io.ts";
+export { moveFastSync } from "./access/move-fast-sync.ts";
 export type { ReadStep } from "./access/read-plan.ts";
 export { TableCache, type TableCacheOptions } from "./cache/table-cache.ts";
 export { ImgError, isImgError, type ImgErrorCode, type ImgErrorDetails } from "./errors/img-error.ts";
