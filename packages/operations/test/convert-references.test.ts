@@ -58,6 +58,26 @@ describe("convertImages onto a backing image", () => {
     expect(run("qemu-img", "info", "out/target")).toContain("backing file: ../middle.qcow2");
   });
 
+  it("doesn't take compressed data of a snapshot for that of the image", async () => {
+    run("qemu-img", "convert", "-c", "-O", "qcow2", "middle.qcow2", "out/packed");
+    run("qemu-img", "snapshot", "-c", "before", "out/packed");
+    run("qemu-io", "-d", "unmap", "-c", "discard 0 64k", "-c", "write -c -P 9 0 64k", "out/packed");
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "packed", "-F", "qcow2", "out/on-packed");
+    const packed = { path: at("out/packed"), format: "qcow2" };
+    const made = target({ backingFile: { name: "packed", format: "qcow2" } });
+    const jobs = [
+      { source: { ...packed, snapshot: "before" }, written: 65536 },
+      { source: { path: at("out/on-packed"), backing: { ...packed, snapshot: "before" } }, written: 65536 },
+      { source: { path: at("out/on-packed"), backing: packed }, written: 0 },
+      { source: source("out/on-packed"), written: 0 },
+    ];
+    for (const { source: from, written } of jobs) {
+      expect(await convertImages({ sources: [from], target: made })).toMatchObject({ written });
+      await convertImages({ sources: [from], target: { path: at("out/expected"), format: "raw" } });
+      run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", "out/expected", "out/target");
+    }
+  });
+
   it("takes any image below, and several sources", async () => {
     const made = target({ backingFile: { name: at("base.raw"), format: "raw" } });
     await convertImages({ sources: [source("top.qcow2"), source("middle.qcow2")], target: made, compressed: true });

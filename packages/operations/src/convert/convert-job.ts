@@ -31,9 +31,7 @@ export class ConvertJob {
     this.#cursor = cursor;
     this.#block = settings.compressed ? compressedBlock(target) : 1;
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
-    this.#comparison = settings.onlyDifferences
-      ? new TargetComparison(source, target, settings.sparse === 0)
-      : undefined;
+    this.#comparison = settings.onlyDifferences ? new TargetComparison(source, target, settings) : undefined;
     this.#runs = new GranularSource(source, this.#block);
   }
 

@@ -22,6 +22,11 @@ export interface ConvertOptions extends AbortOptions {
    * Default `false`: everything is written.
    */
   readonly onlyDifferences?: boolean;
+  /**
+   * With {@link onlyDifferences}: no image below another one shows one of its snapshots, so that compressed data at the same place of the same image
+   * needn't be compared. Default `false`.
+   */
+  readonly noSnapshotsBelow?: boolean;
   /** Most bytes that are written as data in a second. Only in the asynchronous world. Default: as many as possible. */
   readonly rate?: number;
   /** Hears about what can't be read of the sources, which then is zero in the target. Default: it is an error. */
@@ -48,6 +53,7 @@ export interface ConvertSettings {
   readonly targetIsZero: boolean;
   readonly compressed: boolean;
   readonly onlyDifferences: boolean;
+  readonly noSnapshotsBelow: boolean;
   readonly rate: number;
   readonly parallel: number;
   readonly chunkSize: number;
@@ -61,7 +67,7 @@ const MiB = 1024 * 1024;
  */
 export function convertSettings(options: ConvertOptions): ConvertSettings {
   const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
-  const { onlyDifferences = false, rate = Infinity } = options;
+  const { onlyDifferences = false, noSnapshotsBelow = false, rate = Infinity } = options;
   const { chunkSize = parallel > 4 ? MiB : 2 * MiB } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
@@ -69,7 +75,7 @@ export function convertSettings(options: ConvertOptions): ConvertSettings {
   if (!(rate > 0)) {
     throw new RangeError(`rate ${String(rate)}: expected a number above 0`);
   }
-  return { sparse, targetIsZero, compressed, onlyDifferences, rate, parallel, chunkSize };
+  return { sparse, targetIsZero, compressed, onlyDifferences, noSnapshotsBelow, rate, parallel, chunkSize };
 }
 
 function checkInteger(name: string, value: number, least: number): void {

@@ -1,6 +1,7 @@
 import { alignDown, alignUp, type FormatAccess, type Io, type Mapping, type Storage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { firstDifference } from "#first-difference";
+import type { ConvertSettings } from "./convert-options.ts";
 import type { SourceDisk, SourceRun } from "./source-disk.ts";
 
 /** Blocks of targets that have none, bytes. */
@@ -20,21 +21,25 @@ interface DifferentRange {
   readonly end: number;
 }
 
+type SpecialLayer = Extract<Mapping, { readonly kind: "special" }>;
+
 /** Tells what of the source the target shows already, because of what lies below it or what it had before. */
 export class TargetComparison {
   readonly #source: SourceDisk;
   readonly #target: FormatAccess;
   readonly #block: number;
+  /** What the source has itself is written, whether the target shows the same or not. */
   readonly #allocates: boolean;
+  readonly #noSnapshotsBelow: boolean;
   /** Buffers that nobody uses at the moment. */
   readonly #buffers: Uint8Array[] = [];
 
-  /** @param allocates - what the source has itself is written, whether the target shows the same or not */
-  constructor(source: SourceDisk, target: FormatAccess, allocates: boolean) {
+  constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings) {
     this.#source = source;
     this.#target = target;
     this.#block = target.driver.compressedBlockSize ?? defaultBlock;
-    this.#allocates = allocates;
+    this.#allocates = settings.sparse === 0;
+    this.#noSnapshotsBelow = settings.noSnapshotsBelow;
   }
 
   /** The start of a range; parts of blocks are never the same, unless the disk ends there. */
@@ -61,7 +66,30 @@ export class TargetComparison {
     if (this.#allocates && ours.depth === 0 && (ours.kind !== "zero" || ours.explicit)) {
       return { kind: "write", length };
     }
-    return { kind: isSame(ours, theirs) ? "same" : "compare", length };
+    return { kind: this.#isSame(ours, theirs) ? "same" : "compare", length };
+  }
+
+  /** Whether two mappings are for the same bytes, whatever these are. */
+  #isSame(ours: Mapping, theirs: Mapping): boolean {
+    switch (ours.kind) {
+      case "eof":
+      case "zero":
+        return theirs.kind === "zero";
+      case "raw":
+        return theirs.kind === "raw" && ours.offset === theirs.offset && isSameStorage(ours.storage, theirs.storage);
+      case "special":
+        return theirs.kind === "special" && ours.offset === theirs.offset && this.#isSameLayer(ours, theirs);
+    }
+  }
+
+  /** Images on top may show snapshots; then the same offset of the same file is something else. */
+  #isSameLayer(ours: SpecialLayer, theirs: SpecialLayer): boolean {
+    if (ours.layer === theirs.layer) {
+      return true;
+    }
+    const [first, second] = [ours.layer.driver, theirs.layer.driver];
+    const isBelow = this.#noSnapshotsBelow && ours.depth > 0 && theirs.depth > 0;
+    return isBelow && first.format === second.format && isSameStorage(first.storages[0], second.storages[0]);
   }
 
   /** {@link runAt} for a range in which the source is zero: `zero` where the target needn't be made so. */
@@ -105,19 +133,6 @@ export class TargetComparison {
   }
 }
 
-/** Whether two mappings are for the same bytes, whatever these are. Compressed ones are only known to be where the layer is the very same. */
-function isSame(ours: Mapping, theirs: Mapping): boolean {
-  switch (ours.kind) {
-    case "eof":
-    case "zero":
-      return theirs.kind === "zero";
-    case "raw":
-      return theirs.kind === "raw" && ours.offset === theirs.offset && isSameStorage(ours.storage, theirs.storage);
-    case "special":
-      return theirs.kind === "special" && ours.layer === theirs.layer && ours.offset === theirs.offset;
-  }
-}
-
-function isSameStorage(ours: Storage, theirs: Storage): boolean {
-  return ours === theirs || (ours.identity !== undefined && ours.identity === theirs.identity);
+function isSameStorage(ours: Storage | undefined, theirs: Storage | undefined): boolean {
+  return ours === theirs || (ours?.identity !== undefined && ours.identity === theirs?.identity);
 }

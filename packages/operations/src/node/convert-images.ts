@@ -59,7 +59,11 @@ export async function convertImages(options: ConvertImagesOptions): Promise<Conv
   if (options.sources.length === 0) {
     throw new RangeError("sources: expected at least one");
   }
-  const settings = convertSettings({ ...options, parallel: hasWaiting(options.sources) ? 8 : 1 });
+  const settings = convertSettings({
+    ...options,
+    parallel: hasWaiting(options.sources) ? 8 : 1,
+    noSnapshotsBelow: ![...options.sources, options.target].some(hasSnapshotBelow),
+  });
   const formats = options.formats ?? defaultFormats();
   const sources: FormatAccess[] = [];
   try {
@@ -73,6 +77,11 @@ export async function convertImages(options: ConvertImagesOptions): Promise<Conv
       await source.close();
     }
   }
+}
+
+/** What images open by themselves, they show as it is. */
+function hasSnapshotBelow({ backing }: ImageSpec): boolean {
+  return backing !== undefined && backing !== null && (backing.snapshot !== undefined || hasSnapshotBelow(backing));
 }
 
 function hasWaiting(specs: readonly ImageSpec[]): boolean {
