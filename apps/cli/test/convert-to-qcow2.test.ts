@@ -117,6 +117,8 @@ describe("img convert -O qcow2", { timeout: 60_000 }, () => {
     [["-o", "preallocation=falloc", "-S", "0", "ov.raw"]],
     [["-o", "size=4M", "ov.qcow2"]],
     [["-c", "odd.raw"]],
+    [["-c", ...onBase, "odd.raw"]],
+    [["-c", "-S", "0", "-o", "cluster_size=4k", ...onBase, "odd.raw"]],
     [["-c", "-o", "compression_type=zstd,cluster_size=2M", "ov.raw"]],
   ])("%j reads as the source does, and is no larger than qemu-img makes it", (args) => {
     const { ours, theirs } = convert(...args);

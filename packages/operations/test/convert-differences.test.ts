@@ -73,25 +73,31 @@ describe("convert with onlyDifferences", () => {
       chunkSize: fc.constantFrom(4 * KiB, 20 * KiB, 1024 * KiB),
       parallel: fc.constantFrom(1, 3),
     });
-    const target = fc.record({
-      clusterSize: fc.constantFrom(512, 4 * KiB, 64 * KiB),
-      compat: fc.constantFrom("0.10" as const, "1.1" as const),
-    });
+    const target = fc.constantFrom<Partial<Qcow2CreateOptions>>(
+      { clusterSize: 512 },
+      { clusterSize: 512, compat: "0.10" },
+      { clusterSize: 4 * KiB },
+      { clusterSize: 64 * KiB },
+      { clusterSize: 64 * KiB, compat: "0.10" },
+      { clusterSize: 16 * KiB, extendedL2: true },
+      { clusterSize: 64 * KiB, extendedL2: true, preallocation: "metadata" },
+    );
     const layers = fc.record({
       base: changes,
       other: changes,
       top: changes,
       shared: fc.boolean(),
       hasBacking: fc.boolean(),
+      length: fc.constantFrom(size, size - 512, 65 * KiB),
       baseSize: fc.constantFrom(size, 100 * KiB, 99 * KiB + 100, 2 * size),
     });
     await fc.assert(
       fc.asyncProperty(layers, options, target, fc.boolean(), async (layer, asked, how, sync) => {
         const base = await rawDisk(new MemoryStorage(), layer.baseSize, layer.base);
         const other = await rawDisk(new MemoryStorage(), layer.baseSize, layer.other);
-        const { image: source } = await overlay(layer.hasBacking ? base : null);
+        const { image: source } = await overlay(layer.hasBacking ? base : null, { size: layer.length });
         await apply(source, layer.top);
-        const { image, storage } = await overlay(layer.shared ? base : other, how);
+        const { image, storage } = await overlay(layer.shared ? base : other, { ...how, size: layer.length });
         const work = convertIo([source], image, { ...asked, onlyDifferences: true });
         if (sync) runSync(work);
         else await runAsync(work);
