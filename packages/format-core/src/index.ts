@@ -1,3 +1,4 @@
+export { commitAfter } from "./access/commit-after.ts";
 export { FormatAccess, type AbortOptions, type PlanReadOptions } from "./access/format-access.ts";
 export type { DataMapping, FormatIo } from "./access/format-io.ts";
 export { moveFastSync } from "./access/move-fast-sync.ts";

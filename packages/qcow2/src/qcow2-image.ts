@@ -1,6 +1,7 @@
 import type { IoVector } from "@img/io-vector";
 import {
   closeStorage,
+  commitAfter,
   flushStorage,
   ImgError,
   invalidateStorage,
@@ -197,13 +198,8 @@ export class Qcow2Image implements FormatDriver {
       const rest = from.length - done;
       const prepared = yield* this.#writing().prepareWrite(offset + done, rest, true);
       const part = Math.min(prepared.length, rest);
-      try {
-        yield* writeStorage(prepared.storage, from.slice(done, done + part), prepared.offset);
-      } catch (error) {
-        prepared.abort();
-        throw error;
-      }
-      prepared.commit();
+      const bytes = from.slice(done, done + part);
+      yield* commitAfter(prepared, () => writeStorage(prepared.storage, bytes, prepared.offset));
       done += part;
     }
   }

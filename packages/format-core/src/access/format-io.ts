@@ -9,6 +9,7 @@ import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../n
 import { readAligned } from "../storage-access/read-storage.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import type { Storage } from "../storage/storage.ts";
+import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { peekRead } from "./peek-read.ts";
 import { readImage } from "./read-image.ts";
@@ -147,16 +148,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     const prepared = yield* prepareWrite(this.#access.driver, offset, length, { overwrite, direct: true });
     const { storage } = prepared;
     const end = prepared.offset + Math.min(prepared.length, length);
-    try {
+    yield* commitAfter(prepared, function* () {
       if (storage.size < end) {
         // what is mapped lies inside of the storage, even before the caller writes there
         yield* writeStorage(storage, IoVector.from(new Uint8Array(1)), end - 1);
       }
-    } catch (error) {
-      prepared.abort();
-      throw error;
-    }
-    prepared.commit();
+    });
     return { storage, offset: prepared.offset, length: end - prepared.offset };
   }
 

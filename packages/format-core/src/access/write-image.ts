@@ -5,6 +5,7 @@ import type { Io } from "../io/io.ts";
 import { TaskGroup } from "../io/task-group.ts";
 import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
+import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { peekWrite } from "./peek-write.ts";
 
@@ -32,22 +33,13 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<v
       const rest = from.length - done;
       const prepared = yield* prepareWrite(access.driver, offset + done, rest, { overwrite: true });
       const length = Math.min(prepared.length, rest);
-      yield* parts.start(writePart(prepared, from.slice(done, done + length)));
+      const part = from.slice(done, done + length);
+      yield* parts.start(commitAfter(prepared, () => writeStorage(prepared.storage, part, prepared.offset)));
       done += length;
     }
   } finally {
     yield* parts.join();
   }
-}
-
-function* writePart(prepared: PreparedWrite, from: IoVector): Io<void> {
-  try {
-    yield* writeStorage(prepared.storage, from, prepared.offset);
-  } catch (error) {
-    prepared.abort();
-    throw error;
-  }
-  prepared.commit();
 }
 
 /**

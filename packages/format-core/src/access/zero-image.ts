@@ -3,6 +3,7 @@ import type { HandledRange } from "../format/driver.ts";
 import type { Io } from "../io/io.ts";
 import { guestOffset, type GuestOffset } from "../numbers/offsets.ts";
 import { zeroStorage } from "../storage-access/zero-storage.ts";
+import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { prepareWrite } from "./write-image.ts";
 
@@ -57,13 +58,7 @@ function* writeZeroData(access: FormatAccess, offset: number, length: number): I
     }
     const prepared = yield* prepareWrite(driver, at, known.kind === "eof" ? end - at : mapped, { overwrite: true });
     const part = Math.min(prepared.length, end - at);
-    try {
-      yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: true });
-    } catch (error) {
-      prepared.abort();
-      throw error;
-    }
-    prepared.commit();
+    yield* commitAfter(prepared, () => zeroStorage(prepared.storage, prepared.offset, part, { allocate: true }));
     at += part;
   }
 }

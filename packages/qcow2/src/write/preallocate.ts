@@ -1,6 +1,7 @@
 import { IoVector } from "@img/io-vector";
 import {
   checkpoint,
+  commitAfter,
   writeStorage,
   zeroStorage,
   type Io,
@@ -23,13 +24,8 @@ export function* preallocate(context: WriteContext, offset: number, length: numb
     yield* checkpoint();
     const prepared = yield* prepareWrite(context, at, end - at, claims ? "claim" : "keep");
     const part = Math.min(prepared.length, end - at);
-    try {
-      yield* allocateOnHost(context, prepared, at, part, mode);
-    } catch (error) {
-      prepared.abort();
-      throw error;
-    }
-    prepared.commit();
+    const guest = at;
+    yield* commitAfter(prepared, () => allocateOnHost(context, prepared, guest, part, mode));
     at += part;
   }
 }

@@ -1,4 +1,12 @@
-import { alignUp, ImgError, resizeStorage, zeroStorage, type Io, type Preallocation } from "@img/format-core";
+import {
+  alignUp,
+  commitAfter,
+  ImgError,
+  resizeStorage,
+  zeroStorage,
+  type Io,
+  type Preallocation,
+} from "@img/format-core";
 import { sectorSize } from "../header/layout.ts";
 import { clearClusters } from "./clear-clusters.ts";
 import { growL1 } from "./grow-l1.ts";
@@ -85,13 +93,7 @@ function* zeroData(context: WriteContext, offset: number, length: number): Io<vo
   for (let done = 0; done < length;) {
     const prepared = yield* prepareWrite(context, offset + done, length - done, "overwrite");
     const part = Math.min(prepared.length, length - done);
-    try {
-      yield* zeroStorage(prepared.storage, prepared.offset, part, { allocate: true });
-    } catch (error) {
-      prepared.abort();
-      throw error;
-    }
-    prepared.commit();
+    yield* commitAfter(prepared, () => zeroStorage(prepared.storage, prepared.offset, part, { allocate: true }));
     done += part;
   }
 }
