@@ -84,7 +84,17 @@ function convert(path: string, source: string, options: string, ...more: readonl
 }
 
 function create(path: string, options: string, ...more: readonly string[]): void {
-  runTool("qemu-img", ["create", "-q", ...more, "-f", "qcow2", "-o", options, path, String(size)]);
+  const args = ["create", "-q", ...more, "-f", "qcow2", "-o", options, path, String(size)];
+  for (let attempt = 1; ; attempt++) {
+    const { exitCode, stderr } = runTool("qemu-img", args, { mayFail: true });
+    if (exitCode === 0) {
+      return;
+    }
+    // to choose a number of iterations the tool takes times, and gives up when the machine is too fast or too busy for that
+    if (attempt === 10 || !stderr.includes("Unable to get accurate CPU usage")) {
+      throw new Error(`qemu-img ${args.join(" ")}: ${stderr}`);
+    }
+  }
 }
 
 function io(path: string, ...commands: readonly string[]): void {
