@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { all, checkpoint, drive, isPromise, perform, runAsync, runSync, type Io, type Step } from "../src/index.ts";
+import {
+  all,
+  checkpoint,
+  drive,
+  isPromise,
+  perform,
+  runAsync,
+  runSync,
+  TaskGroup,
+  type Io,
+  type Step,
+} from "../src/index.ts";
 import { bothWorlds } from "./helpers/both-worlds.ts";
 import { lazily } from "./helpers/lazily.ts";
 import { Pause, turn } from "./helpers/pause.ts";
@@ -130,7 +141,7 @@ describe("runAsync", () => {
   });
 });
 
-describe("an AbortSignal", () => {
+describe.each(bothWorlds)("an AbortSignal in the $name world", ({ run }) => {
   it("stops an operation at a safe point, with the signal's reason", async () => {
     const controller = new AbortController();
     const log: string[] = [];
@@ -147,7 +158,7 @@ describe("an AbortSignal", () => {
         log.push("cleaned up");
       }
     };
-    await expect(runAsync(io(), controller.signal)).rejects.toThrow("enough");
+    await expect(run(io(), controller.signal)).rejects.toThrow("enough");
     expect(log).toEqual(["begun", "went on to the safe point", "cleaned up"]);
   });
 
@@ -159,9 +170,30 @@ describe("an AbortSignal", () => {
       yield* later(1);
       return "done";
     };
-    expect(await runAsync(io(), controller.signal)).toBe("done");
+    expect(await run(io(), controller.signal)).toBe("done");
   });
 
+  it("reaches the operations that one is made of, and those that go on beside it", async () => {
+    const controller = new AbortController();
+    const log: string[] = [];
+    const part = function* (name: string): Io<void> {
+      log.push(`${name} begun`);
+      controller.abort(new Error("enough"));
+      yield* checkpoint();
+      log.push(`${name} not aborted`);
+    };
+    await expect(run(all([part("one of several")]), controller.signal)).rejects.toThrow("enough");
+    const beside = function* (): Io<void> {
+      const tasks = new TaskGroup(1);
+      yield* tasks.start(part("beside"));
+      yield* tasks.join();
+    };
+    await expect(run(beside(), controller.signal)).rejects.toThrow("enough");
+    expect(log).toEqual(["one of several begun", "beside begun"]);
+  });
+});
+
+describe("an AbortSignal", () => {
   it("reaches the operations that run in parallel", async () => {
     const controller = new AbortController();
     const pause = new Pause();

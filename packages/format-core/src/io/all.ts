@@ -19,7 +19,7 @@ export function* all<T>(operations: Iterable<Io<T>>, limit: number = Infinity): 
   const step: Step<T[]> = {
     label: "operations in parallel",
     async: (signal) => driveAll(operations[Symbol.iterator](), limit, signal),
-    sync: () => Array.from(operations, (operation) => runSync(operation)),
+    sync: (signal) => Array.from(operations, (operation) => runSync(operation, signal)),
   };
   return (yield step) as T[];
 }

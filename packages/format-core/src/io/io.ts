@@ -11,7 +11,7 @@ export interface Step<T = unknown> {
   /** Names who is asked (a storage's label), for the error that a missing `sync` gives. */
   readonly label: string;
   async(signal?: AbortSignal): MaybePromise<T>;
-  sync?(): T;
+  sync?(signal?: AbortSignal): T;
   /** `true`: a place where the operation may be aborted without leaving anything half done. */
   readonly safePoint?: boolean;
 }

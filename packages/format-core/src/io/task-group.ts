@@ -32,9 +32,9 @@ export class TaskGroup {
     const step: Step<void> = {
       label: "operations in parallel",
       async: (signal) => this.#startAsync(operation, signal),
-      sync: () => {
+      sync: (signal) => {
         this.#attempt(() => {
-          runSync(operation);
+          runSync(operation, signal);
         });
       },
     };
