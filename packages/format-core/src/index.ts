@@ -29,6 +29,8 @@ export { denyAll } from "./gate/deny-all.ts";
 export { defaultDepthLimit, OpenChain } from "./gate/open-chain.ts";
 export { gateFromFunctions, type ImplicitReference, type OpenGate } from "./gate/open-gate.ts";
 export { openBackingImage, type OpenGateOptions } from "./gate/open-gate-options.ts";
+export { openerByScheme, openerForLocation, type StorageOpeners } from "./gate/opener-by-scheme.ts";
+export { openerFromFunctions, type StorageOpenerFunctions } from "./gate/opener-from-functions.ts";
 export type { StorageOpener } from "./gate/storage-opener.ts";
 export { all } from "./io/all.ts";
 export { checkpoint, isPromise, perform, type Io, type MaybePromise, type Step } from "./io/io.ts";
@@ -64,6 +66,7 @@ export {
   type GuestOffset,
   type HostOffset,
 } from "./numbers/offsets.ts";
+export type { ImgPlugin } from "./plugin/img-plugin.ts";
 export { AlignedBuffer } from "./storage-access/aligned-buffer.ts";
 export { closeAfterFailure, closeStorage } from "./storage-access/close-storage.ts";
 export { discardStorage } from "./storage-access/discard-storage.ts";

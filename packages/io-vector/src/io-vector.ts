@@ -24,6 +24,9 @@ export interface IoVectorChunk {
   readonly vector: IoVector;
 }
 
+/** Shared by all copies of the package, so that `instanceof` works across them. */
+const brand = Symbol.for("@img/io-vector/IoVector");
+
 /**
  * Buffers laid end to end that one request reads into or writes from: a list of `Uint8Array` views with its total length.
  * The bytes are never copied unless a method says so, so writing through a vector shows in the buffers and the other way round.
@@ -36,6 +39,15 @@ export interface IoVectorChunk {
  * arguments has changed nothing.
  */
 export class IoVector implements Iterable<Uint8Array> {
+  static {
+    Object.defineProperty(this.prototype, brand, { value: true });
+  }
+
+  /** True for vectors of other copies of this package, too: a bundled program and its plug-ins have one each. */
+  static [Symbol.hasInstance](value: unknown): value is IoVector {
+    return typeof value === "object" && value !== null && brand in value;
+  }
+
   #buffers: Uint8Array[];
   #length: number;
 
@@ -186,8 +198,8 @@ export class IoVector implements Iterable<Uint8Array> {
    */
   append(other: IoVector): void {
     checkVector("other", other);
-    this.#length = sumOfLengths(this.#length, other.#length);
-    this.#buffers = this.#buffers.concat(other.#buffers);
+    this.#length = sumOfLengths(this.#length, other.length);
+    this.#buffers = this.#buffers.concat(other.buffers);
   }
 
   /**
@@ -298,8 +310,8 @@ export class IoVector implements Iterable<Uint8Array> {
    */
   copyTo(target: IoVector): void {
     checkVector("target", target);
-    checkSameLength("target", target.#length, this.#length);
-    copyPieces(this.#buffers, target.#buffers);
+    checkSameLength("target", target.length, this.#length);
+    copyPieces(this.#buffers, target.buffers);
   }
 
   /**
@@ -311,8 +323,8 @@ export class IoVector implements Iterable<Uint8Array> {
    */
   copyFrom(source: IoVector): void {
     checkVector("source", source);
-    checkSameLength("source", source.#length, this.#length);
-    copyPieces(source.#buffers, this.#buffers);
+    checkSameLength("source", source.length, this.#length);
+    copyPieces(source.buffers, this.#buffers);
   }
 
   /**

@@ -3,6 +3,7 @@ import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
+import { openerOf } from "./opener-of.ts";
 
 /** Options of {@link checkImageFile}. */
 export interface CheckImageFileOptions extends CheckOptions, AbortOptions {
@@ -19,7 +20,7 @@ export interface CheckedImageFile extends CheckResult {
 /** What a check needs to know about an image: it opens the one file, and nothing that the image names. */
 export type CheckedImageSpec = Pick<
   ImageSpec,
-  "path" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
+  "path" | "storages" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
 >;
 
 /**
@@ -33,13 +34,14 @@ export async function checkImageFile(
 ): Promise<CheckedImageFile> {
   const formats = options.formats ?? defaultFormats();
   const storage = await runAsync(
-    openFile(spec.path, {
-      blocking: spec.blocking ?? "always",
-      ...(spec.direct === undefined ? {} : { direct: spec.direct }),
-      ...(spec.lock === undefined ? {} : { lock: spec.lock }),
-      ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
-      ...(spec.native === undefined ? {} : { native: spec.native }),
-    }),
+    openerOf(spec)?.open(spec.path, { writable: false }) ??
+      openFile(spec.path, {
+        blocking: spec.blocking ?? "always",
+        ...(spec.direct === undefined ? {} : { direct: spec.direct }),
+        ...(spec.lock === undefined ? {} : { lock: spec.lock }),
+        ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
+        ...(spec.native === undefined ? {} : { native: spec.native }),
+      }),
   );
   let result: CheckedImageFile;
   try {

@@ -6,6 +6,7 @@ import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { newImageReferences } from "./new-image-references.ts";
 import { openImage } from "./open-image.ts";
+import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
 import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
@@ -61,7 +62,7 @@ export async function convertImages(options: ConvertImagesOptions): Promise<Conv
   }
   const settings = convertSettings({
     ...options,
-    parallel: hasWaiting(options.sources) ? 8 : 1,
+    parallel: [...options.sources, options.target].some(isWaiting) ? 8 : 1,
     noSnapshotsBelow: ![...options.sources, options.target].some(hasSnapshotBelow),
   });
   const formats = options.formats ?? defaultFormats();
@@ -84,8 +85,9 @@ function hasSnapshotBelow({ backing }: ImageSpec): boolean {
   return backing !== undefined && backing !== null && (backing.snapshot !== undefined || hasSnapshotBelow(backing));
 }
 
-function hasWaiting(specs: readonly ImageSpec[]): boolean {
-  return specs.some(({ blocking }) => blocking !== undefined && blocking !== "always");
+/** Whether requests are worth having in flight together. */
+function isWaiting(spec: Pick<ImageSpec, "path" | "blocking" | "storages">): boolean {
+  return (spec.blocking !== undefined && spec.blocking !== "always") || openerOf(spec) !== undefined;
 }
 
 /** Makes a new image. The sources stay open. */
@@ -144,7 +146,9 @@ async function fillNew(
 async function convertInto(conversion: Conversion): Promise<ConvertImagesResult> {
   const { options, sources, formats, settings } = conversion;
   const { createOptions: _, ...target } = options.target;
-  await refuseSources(target.path, allStorages(sources));
+  if (openerOf(target) === undefined) {
+    await refuseSources(target.path, allStorages(sources));
+  }
   const durable = options.sync !== false;
   const image = await openImage({ ...target, writable: true, durable }, { formats });
   try {

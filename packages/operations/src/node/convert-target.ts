@@ -1,10 +1,16 @@
 import type { FileAccessOptions } from "@img/storage-fs";
+import type { StorageOpeners } from "@img/format-core";
 import type { GateSpec } from "./image-spec.ts";
 
 /** What {@link convertImages} writes. */
 export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock"> {
-  /** A file or block device. A plain name, whatever it looks like. */
+  /**
+   * A file or block device. A plain name, whatever it looks like, unless it begins with a scheme of {@link storages}; such an image can be written
+   * to if it exists, but not made.
+   */
   readonly path: string;
+  /** As in `ImageSpec`: for the image below, and for an existing target. */
+  readonly storages?: StorageOpeners;
   /** Name of the format. */
   readonly format: string;
   /** Options of the format for creating an image, beside its size. */

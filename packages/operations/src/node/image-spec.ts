@@ -1,15 +1,21 @@
+import type { StorageOpeners } from "@img/format-core";
 import type { BlockingPolicy, LockPolicy, NativePolicy } from "@img/storage-fs";
 
 /** What an image may open by itself: everything, nothing, or what lies within a directory. */
 export type GateSpec = "allow-all" | "deny-all" | { readonly within: string };
 
 /**
- * Which image to open and how, as plain data: it can be sent to a worker thread, which opens the same image with descriptors of its
- * own.
+ * Which image to open and how. Without {@link storages} it is plain data that can be sent to a worker thread, which opens the same image with
+ * descriptors of its own.
  */
 export interface ImageSpec {
-  /** A file or block device. A plain name, whatever it looks like. */
+  /** A file or block device. A plain name, whatever it looks like, unless it begins with a scheme of {@link storages}. */
   readonly path: string;
+  /**
+   * Kinds of storages beside files, by scheme: locations that begin with one of them and a colon are opened by its opener, here and wherever
+   * {@link gate} lets an image open something. The options about files have no meaning there. Default: none.
+   */
+  readonly storages?: StorageOpeners;
   /** Name of the format. Default: it is guessed from the contents. */
   readonly format?: string;
   /** Open for writing. Default `false`. */

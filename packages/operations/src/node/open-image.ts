@@ -4,6 +4,7 @@ import {
   closeAfterFailure,
   denyAll,
   ImgError,
+  openerByScheme,
   runAsync,
   runSync,
   type FormatAccess,
@@ -21,6 +22,7 @@ import { closesWith } from "./closes-with.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { GateSpec, ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
+import { openerOf } from "./opener-of.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 
 /** Options of {@link openImage}. */
@@ -49,7 +51,7 @@ export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): 
 /** {@link openImage} for use inside other operations. */
 export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
   const formats = options.formats ?? defaultFormats();
-  const file = yield* openFile(spec.path, { ...fileOptions(spec), writable: spec.writable === true });
+  const file = yield* openStorage(spec.path, spec);
   const storage = spec.durable === false ? new UnsyncedStorage(file) : file;
   let backing: FormatAccess | undefined;
   try {
@@ -68,16 +70,22 @@ export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): I
   }
 }
 
+/** Opens what lies at `path` the way `spec` says. */
+function* openStorage(path: string, spec: ImageSpec): Io<Storage> {
+  const writable = spec.writable === true;
+  const opener = openerOf({ path, storages: spec.storages });
+  return yield* opener === undefined
+    ? openFile(path, { ...fileOptions(spec), writable })
+    : opener.open(path, { writable });
+}
+
 function* openWith(
   formats: FormatRegistry,
   storage: Storage,
   spec: ImageSpec,
   backing: FormatAccess | undefined,
 ): Io<FormatAccess> {
-  const dataFile =
-    typeof spec.dataFile === "string"
-      ? yield* openFile(spec.dataFile, { ...fileOptions(spec), writable: spec.writable === true })
-      : spec.dataFile;
+  const dataFile = typeof spec.dataFile === "string" ? yield* openStorage(spec.dataFile, spec) : spec.dataFile;
   const options: AllOpenOptions = {
     gate: openGate(spec, formats),
     writable: spec.writable === true,
@@ -128,6 +136,7 @@ function openGate(spec: ImageSpec, formats: FormatRegistry): OpenGate {
   if (gate === "deny-all") {
     return denyAll;
   }
-  const options: OpenGateOptions = { opener: fileOpener(fileOptions(spec)), formats };
+  const opener = openerByScheme(spec.storages ?? {}, fileOpener(fileOptions(spec)));
+  const options: OpenGateOptions = { opener, formats };
   return gate === "allow-all" ? allowAll(options) : allowWithin(gate.within, options);
 }

@@ -1,5 +1,5 @@
 import { dirname, resolve } from "node:path";
-import { ImgError, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import { ImgError, openerForLocation, type FormatAccess, type FormatRegistry } from "@img/format-core";
 import { hasProtocol } from "../info/backing-location.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { openImage } from "./open-image.ts";
@@ -10,11 +10,15 @@ import { openImage } from "./open-image.ts";
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when its name isn't a file's; `ERR_IMG_DENIED` when it is the new image's own; and as `openImage`
  */
 export async function openNewBacking(
-  { path: above, backingFile, gate }: ConvertTarget,
+  { path: above, backingFile, gate, storages = {} }: ConvertTarget,
   formats: FormatRegistry,
 ): Promise<FormatAccess | undefined> {
   if (backingFile === undefined) {
     return undefined;
+  }
+  const spec = { format: backingFile.format, storages, ...(gate === undefined ? {} : { gate }) };
+  if (openerForLocation(backingFile.name, storages) !== undefined) {
+    return openImage({ ...spec, path: backingFile.name }, { formats });
   }
   const name = backingFile.name.replace(/^file:/, "");
   if (hasProtocol(name)) {
@@ -28,5 +32,5 @@ export async function openNewBacking(
       feature: "backing file",
     });
   }
-  return openImage({ path, format: backingFile.format, ...(gate === undefined ? {} : { gate }) }, { formats });
+  return openImage({ ...spec, path }, { formats });
 }

@@ -4,6 +4,7 @@ import type { ConvertSettings } from "../convert/convert-options.ts";
 import type { Progress } from "../progress.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
 import { ConvertThreads, defaultThreads } from "./convert-threads.ts";
+import type { ImageSpec } from "./image-spec.ts";
 import { SharedCursor } from "./shared-cursor.ts";
 
 /** A conversion whose sources are open. */
@@ -59,13 +60,20 @@ export async function runConversion(
 
 /**
  * Other threads have no part in our locks, so they may only write where bytes go to fixed places and no block is read and rewritten. They know
- * our own formats only. What has to be told as it comes, or to be counted together, is for one thread.
+ * our own formats, and files, only. What has to be told as it comes, or to be counted together, is for one thread.
  */
 function mayHelp({ options, settings }: Conversion, target: FormatAccess): boolean {
   if (options.onUnreadable !== undefined || settings.rate !== Infinity) {
     return false;
   }
+  if ([...options.sources, options.target].some(hasOpeners)) {
+    return false;
+  }
   return options.formats === undefined && target.driver.format === "raw" && target.requestAlignment === 1;
+}
+
+function hasOpeners({ storages, backing }: Pick<ImageSpec, "storages" | "backing">): boolean {
+  return storages !== undefined || (backing !== undefined && backing !== null && hasOpeners(backing));
 }
 
 function findThreads(

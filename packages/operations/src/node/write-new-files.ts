@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { closeAfterFailure, ImgError, runAsync, type Storage } from "@img/format-core";
 import type { ConvertTarget } from "./convert-target.ts";
+import { openerOf } from "./opener-of.ts";
 import { TargetFile } from "./target-file.ts";
 
 /** The files of a new image. */
@@ -24,13 +25,18 @@ export interface NewFilesOptions {
  *
  * @param write - fills the files and closes their storages
  * @throws ImgError `ERR_IMG_DENIED` when a file is one of the sources, or the image its own data file; `ERR_IMG_UNSUPPORTED` when a relative data
- * file name means one file to us and another one to QEMU; and what `write` throws
+ * file name means one file to us and another one to QEMU, or the image isn't to be in a file; and what `write` throws
  */
 export async function writeNewFiles<T>(
   image: ConvertTarget,
   { sources, sync }: NewFilesOptions,
   write: (files: NewFiles) => Promise<T>,
 ): Promise<T> {
+  if (openerOf(image) !== undefined) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", `${image.path}: new images are made in files only`, {
+      subject: image.path,
+    });
+  }
   const dataPath = dataFilePath(image);
   const target = await TargetFile.prepare(image, sources);
   let data: TargetFile | undefined;
