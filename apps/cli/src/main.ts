@@ -4,7 +4,9 @@ import { reportError } from "./errors/report-error.ts";
 import { programHelp, verbHelp } from "./help/help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
-import type { Verb } from "./verbs/verb.ts";
+import { loadPlugins } from "./plugins/load-plugins.ts";
+import { plugin } from "./verbs/common-options.ts";
+import type { Verb, VerbContext } from "./verbs/verb.ts";
 import { verbs } from "./verbs/verbs.ts";
 import { version } from "./version.ts";
 
@@ -32,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function dispatch(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
-  const [first, ...rest] = args;
+  const [plugins, [first, ...rest]] = takePlugins(args);
   switch (first) {
     case undefined:
       throw new UsageError("Not enough arguments");
@@ -46,8 +48,24 @@ async function dispatch(args: readonly string[], terminal: Terminal, signal: Abo
       await terminal.print(`${terminal.program} version ${version}\n`);
       return 0;
     default:
-      return runVerb(findVerb(first), rest, terminal, signal);
+      return runVerb(findVerb(first), rest, plugins, { terminal, signal });
   }
+}
+
+/** What stands before the verb: the modules that `--plugin` names, and the rest. */
+function takePlugins(args: readonly string[]): readonly [readonly string[], readonly string[]] {
+  const name = `--${plugin.long ?? ""}`;
+  const found: string[] = [];
+  const rest = [...args];
+  while (rest[0] === name || rest[0]?.startsWith(`${name}=`) === true) {
+    const [word = "", next] = rest.splice(0, rest[0] === name ? 2 : 1);
+    const value = word === name ? next : word.slice(name.length + 1);
+    if (value === undefined) {
+      throw new UsageError(`missing argument for option '${name}'`);
+    }
+    found.push(value);
+  }
+  return [found, rest];
 }
 
 function helpFor(name: string | undefined, program: string): string {
@@ -64,12 +82,20 @@ function findVerb(name: string): Verb {
   return verb;
 }
 
-async function runVerb(verb: Verb, args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
-  const parsed = (verb.lastIsOperand === true ? parseBeforeLast : parseArguments)(args, verb.options);
+async function runVerb(
+  verb: Verb,
+  args: readonly string[],
+  pluginsBefore: readonly string[],
+  { terminal, signal }: Omit<VerbContext, "args">,
+): Promise<number> {
+  const options = [...verb.options, plugin];
+  const parsed = (verb.lastIsOperand === true ? parseBeforeLast : parseArguments)(args, options);
   if (parsed.has("help")) {
     await terminal.print(verbHelp(terminal.program, verb));
     return 0;
   }
+  const named = [...pluginsBefore, ...parsed.values("plugin")];
+  const withPlugins = named.length === 0 ? parsed : parsed.withPlugins(await loadPlugins(named));
   const { run } = await verb.load();
-  return run({ args: parsed, terminal, signal });
+  return run({ args: withPlugins, terminal, signal });
 }

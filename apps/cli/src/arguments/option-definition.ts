@@ -8,6 +8,8 @@ export interface OptionDefinition {
   readonly value?: string;
   /** One line, without a full stop. */
   readonly help: string;
+  /** Has to be spelled out, so that other names can be cut as short as without it. */
+  readonly unabbreviated?: boolean;
   /** Not shown in the help: understood only to be refused by name. */
   readonly hidden?: boolean;
 }

@@ -70,7 +70,9 @@ class ArgumentParser {
     if (exact !== undefined) {
       return exact;
     }
-    const matching = this.#options.filter((option) => option.long?.startsWith(name) === true);
+    const matching = this.#options.filter(
+      (option) => option.long?.startsWith(name) === true && option.unabbreviated !== true,
+    );
     return matching.length === 1 ? matching[0] : undefined;
   }
 

@@ -1,13 +1,22 @@
+import { noPlugins, type Plugins } from "../plugins/plugins.ts";
+
 /** What a command line says, in terms of its verb's options. */
 export class ParsedArguments {
   /** What isn't an option, in order. */
   readonly operands: readonly string[];
+  /** What the plug-ins bring that it names. */
+  readonly plugins: Plugins;
   readonly #values: ReadonlyMap<string, readonly string[]>;
 
   /** @param values - by option key; an empty string for each time that an option without value is given */
-  constructor(operands: readonly string[], values: ReadonlyMap<string, readonly string[]>) {
+  constructor(
+    operands: readonly string[],
+    values: ReadonlyMap<string, readonly string[]>,
+    plugins: Plugins = noPlugins,
+  ) {
     this.operands = operands;
     this.#values = values;
+    this.plugins = plugins;
   }
 
   /** Whether the option is given. */
@@ -27,11 +36,16 @@ export class ParsedArguments {
 
   /** The same with one more operand behind the others. */
   with(operand: string): ParsedArguments {
-    return new ParsedArguments([...this.operands, operand], this.#values);
+    return new ParsedArguments([...this.operands, operand], this.#values, this.plugins);
   }
 
-  /** The same with these options alone, and without operands. */
+  /** The same with plug-ins. */
+  withPlugins(plugins: Plugins): ParsedArguments {
+    return new ParsedArguments(this.operands, this.#values, plugins);
+  }
+
+  /** The same with these options alone, and without operands. Plug-ins stay. */
   only(...keys: readonly string[]): ParsedArguments {
-    return new ParsedArguments([], new Map([...this.#values].filter(([key]) => keys.includes(key))));
+    return new ParsedArguments([], new Map([...this.#values].filter(([key]) => keys.includes(key))), this.plugins);
   }
 }

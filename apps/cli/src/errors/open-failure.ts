@@ -1,17 +1,21 @@
-import { isImgError, type ImgError } from "@img/format-core";
+import { isImgError, type FormatRegistry, type ImgError } from "@img/format-core";
 import type { NamedImage } from "../images/image-name.ts";
+import { ownFormats } from "../plugins/format-names.ts";
 import { CommandError } from "./command-error.ts";
 import { describeImgError } from "./report-error.ts";
 import { strerror } from "./strerror.ts";
 
-/** Formats that can be named; whatever else `-f` says is no format. */
-const knownFormats = ["raw", "qcow2"];
+/** What couldn't be opened. */
+interface FailedImage extends NamedImage {
+  /** The formats that it could have had. Default: ours. */
+  readonly options?: { readonly formats?: FormatRegistry };
+}
 
 /**
  * What a failure to open an image is reported as: qemu-img's words where it has some for it, otherwise ours and the code.
  * @param error - whatever opening threw; what isn't an `ImgError` is given back as it is
  */
-export function openFailure(error: unknown, image: NamedImage, exitCode = 1): unknown {
+export function openFailure(error: unknown, image: FailedImage, exitCode = 1): unknown {
   if (error instanceof CommandError) {
     return new CommandError(error.message, { exitCode, ...(error.hint === undefined ? {} : { hint: error.hint }) });
   }
@@ -26,7 +30,7 @@ export function openFailure(error: unknown, image: NamedImage, exitCode = 1): un
   });
 }
 
-function explain(error: ImgError, image: NamedImage): { readonly reason: string; readonly hint?: string } {
+function explain(error: ImgError, image: FailedImage): { readonly reason: string; readonly hint?: string } {
   const { format, path } = image.spec;
   const host = strerror(error.code);
   if (host !== undefined) {
@@ -34,7 +38,7 @@ function explain(error: ImgError, image: NamedImage): { readonly reason: string;
   }
   if (error.code === "ERR_IMG_UNKNOWN_FORMAT" && format !== undefined) {
     return {
-      reason: knownFormats.includes(format) ? `Image is not in ${format} format` : `Unknown driver '${format}'`,
+      reason: isKnown(format, image) ? `Image is not in ${format} format` : `Unknown driver '${format}'`,
     };
   }
   if (error.code === "ERR_IMG_LOCKED") {
@@ -43,6 +47,12 @@ function explain(error: ImgError, image: NamedImage): { readonly reason: string;
   }
   const hint = error.code === "ERR_IMG_DENIED" ? "without --isolated, images may open what they name" : undefined;
   return { reason: describeImgError(error), ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Whether a format can be named; whatever else `-f` says is no format. */
+function isKnown(format: string, { options }: FailedImage): boolean {
+  const formats = options?.formats?.formats ?? [];
+  return ownFormats.includes(format) || formats.some(({ name, aliases }) => [name, ...aliases].includes(format));
 }
 
 function explainHostError(error: ImgError, host: string, path: string): string {

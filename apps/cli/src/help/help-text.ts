@@ -1,4 +1,5 @@
 import type { OptionDefinition } from "../arguments/option-definition.ts";
+import { plugin } from "../verbs/common-options.ts";
 import type { Verb } from "../verbs/verb.ts";
 
 /** Column where explanations begin. */
@@ -10,19 +11,20 @@ export function programHelp(program: string, version: string, verbs: readonly Ve
   const usages = verbs.map((verb) => `  ${usage(verb)}\n`);
   return (
     `${program} version ${version}\n` +
-    `usage: ${program} command [command options]\n` +
+    `usage: ${program} [--plugin module] command [command options]\n` +
     "Reads and converts virtual machine disk images. Works like qemu-img, without it.\n\n" +
     `Commands:\n${summaries.join("")}  ${"help".padEnd(10)} print this help, or that of a command\n\n` +
     `Command syntax:\n${usages.join("")}\n` +
     "Sizes are bytes; k, M, G, T, P and E stand for powers of 1024.\n" +
     `'${program} help COMMAND' explains a command's options.\n\n` +
-    "Supported formats: qcow2 raw\n"
+    "Supported formats: qcow2 raw\n" +
+    "Modules named by --plugin bring others, and other places for images than files.\n"
   );
 }
 
 /** What `--help` prints after a verb. */
 export function verbHelp(program: string, verb: Verb): string {
-  const options = verb.options.filter(({ hidden }) => hidden !== true).map(optionHelp);
+  const options = [...verb.options, plugin].filter(({ hidden }) => hidden !== true).map(optionHelp);
   const codes = (verb.exitCodes ?? []).map(([code, meaning]) => `  ${String(code).padEnd(4)}${meaning}\n`);
   return (
     `usage: ${program} ${usage(verb)}\n\n` +

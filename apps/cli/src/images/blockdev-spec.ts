@@ -1,12 +1,16 @@
+import { openerForLocation } from "@img/format-core";
 import type { ImageSpec } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
 import type { BlockdevOptions, OptionValue } from "./blockdev-options.ts";
+import { formatNames } from "../plugins/format-names.ts";
+import { pluginStorages } from "../plugins/plugin-options.ts";
+import type { Plugins } from "../plugins/plugins.ts";
 import { BlockdevReader } from "./blockdev-reader.ts";
 
 /** What options say about one image; the rest of an `ImageSpec` is up to the command. */
 export type BlockdevSpec = Pick<
   ImageSpec,
-  "path" | "format" | "direct" | "forceShare" | "lock" | "rawOffset" | "rawSize" | "backing" | "dataFile"
+  "path" | "storages" | "format" | "direct" | "forceShare" | "lock" | "rawOffset" | "rawSize" | "backing" | "dataFile"
 > & {
   /** The image is asked for as the bare file. */
   readonly bare?: boolean;
@@ -16,7 +20,6 @@ export type BlockdevSpec = Pick<
 
 /** Files and block devices; QEMU's other protocols are refused by name. */
 const fileDrivers = ["file", "host_device"];
-const formatDrivers = ["raw", "qcow2"];
 
 /** Hints for a running machine: they don't change what an image contains, so there is nothing to do about them. */
 const withoutEffect = [
@@ -46,18 +49,19 @@ const withoutEffect = [
 /**
  * The image that `--image-opts` or `json:{…}` describes: a qcow2 or raw image, or one to be guessed, in a file or on a block device.
  *
+ * @param plugins - their formats are drivers too, and so are their protocols, below `file.`
  * @param format - from `-f`; stands for `driver`
  * @throws CommandError naming what isn't understood, in qemu-img's words where it has some
  */
-export function blockdevSpec(options: BlockdevOptions, format?: string): BlockdevSpec {
+export function blockdevSpec(options: BlockdevOptions, plugins: Plugins, format?: string): BlockdevSpec {
   const reader = new BlockdevReader(options);
   const described = reader.string("driver");
   const driver = format ?? described;
   if (driver !== undefined && fileDrivers.includes(driver)) {
-    return { ...fileNode(reader, driver), format: "raw", bare: true };
+    return { ...fileNode(reader, plugins, driver), format: "raw", bare: true };
   }
-  if (driver !== undefined && !formatDrivers.includes(driver)) {
-    throw unsupportedDriver(driver);
+  if (driver !== undefined && !formatNames(plugins).includes(driver)) {
+    throw unsupportedDriver(driver, plugins);
   }
   if (!reader.hasUnder("file.")) {
     const named = reader.take("file");
@@ -69,31 +73,43 @@ export function blockdevSpec(options: BlockdevOptions, format?: string): Blockde
         : `Cannot find device='${String(named)}' nor node-name='${String(named)}'`,
     );
   }
-  const file = fileNode(new BlockdevReader(reader.takeUnder("file.")), undefined);
-  const spec = { ...file, ...common(reader), ...(driver === undefined ? {} : { format: driver }), ...layers(reader) };
+  const file = fileNode(new BlockdevReader(reader.takeUnder("file.")), plugins);
+  const spec = {
+    ...file,
+    ...common(reader),
+    ...(driver === undefined ? {} : { format: driver }),
+    ...layers(reader, plugins),
+  };
   const rest = driver === "raw" ? rawOptions(reader) : {};
   refuseLeft(reader, (key) => `Block format '${driver ?? "raw"}' does not support the option '${key}'`);
   return { ...spec, ...rest };
 }
 
-function unsupportedDriver(driver: string): CommandError {
+function unsupportedDriver(driver: string, plugins: Plugins): CommandError {
+  const supported = [...formatNames(plugins), ...fileDrivers, ...Object.keys(plugins.storages)];
   return new CommandError(`the block driver '${driver}' isn't supported [ERR_IMG_UNSUPPORTED]`, {
-    hint: `supported drivers: ${[...formatDrivers, ...fileDrivers].join(", ")}`,
+    hint: `supported drivers: ${supported.join(", ")}`,
   });
 }
 
-/** The file or device at the bottom. */
-function fileNode(reader: BlockdevReader, given: string | undefined): BlockdevSpec {
+/** The file or device at the bottom, or what a plug-in has instead. */
+function fileNode(reader: BlockdevReader, plugins: Plugins, given?: string): BlockdevSpec {
   const driver = given ?? reader.string("driver") ?? "file";
-  if (!fileDrivers.includes(driver)) {
-    throw unsupportedDriver(driver);
+  const isForeign = Object.hasOwn(plugins.storages, driver);
+  if (!fileDrivers.includes(driver) && !isForeign) {
+    throw unsupportedDriver(driver, plugins);
   }
-  const path = reader.string("filename");
-  if (path === undefined || path === "") {
-    throw new CommandError("The 'file' block driver requires a file name");
+  const name = reader.string("filename");
+  if (name === undefined || name === "") {
+    throw new CommandError(`The '${driver}' block driver requires a file name`);
   }
+  if (isForeign && !name.toLowerCase().startsWith(`${driver}:`)) {
+    throw new CommandError(`The '${driver}' block driver requires a file name that begins with '${driver}:'`);
+  }
+  // a file's name is plain here, whatever it looks like
+  const path = !isForeign && openerForLocation(name, plugins.storages) !== undefined ? `./${name}` : name;
   const lock = lockPolicy(reader);
-  const spec = { path, ...common(reader), ...(lock === undefined ? {} : { lock }) };
+  const spec = { path, ...pluginStorages(plugins), ...common(reader), ...(lock === undefined ? {} : { lock }) };
   refuseLeft(reader, (key) => `Block protocol '${driver}' doesn't support the option '${key}'`);
   return spec;
 }
@@ -133,7 +149,7 @@ function rawOptions(reader: BlockdevReader): Pick<BlockdevSpec, "rawOffset" | "r
 }
 
 /** Backing image and data file, where they are given instead of those that the image names. */
-function layers(reader: BlockdevReader): Pick<BlockdevSpec, "backing" | "dataFile"> {
+function layers(reader: BlockdevReader, plugins: Plugins): Pick<BlockdevSpec, "backing" | "dataFile"> {
   const layer: { backing?: ImageSpec | null; dataFile?: string } = {};
   const none = reader.take("backing");
   if (none === null || none === "") {
@@ -142,10 +158,10 @@ function layers(reader: BlockdevReader): Pick<BlockdevSpec, "backing" | "dataFil
     throw new CommandError(`Cannot find device='${String(none)}' nor node-name='${String(none)}'`);
   }
   if (reader.hasUnder("backing.")) {
-    layer.backing = blockdevSpec(reader.takeUnder("backing."));
+    layer.backing = blockdevSpec(reader.takeUnder("backing."), plugins);
   }
   if (reader.hasUnder("data-file.")) {
-    layer.dataFile = blockdevSpec(new Map([["driver", "file"], ...reader.takeUnder("data-file.")])).path;
+    layer.dataFile = blockdevSpec(new Map([["driver", "file"], ...reader.takeUnder("data-file.")]), plugins).path;
   }
   return layer;
 }

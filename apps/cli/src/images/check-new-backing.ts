@@ -2,6 +2,8 @@ import { backingLocation } from "@img/operations";
 import { openImage, type GateSpec } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
+import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
+import type { Plugins } from "../plugins/plugins.ts";
 import { plainPath, type NamedImage } from "./image-name.ts";
 
 /**
@@ -12,17 +14,18 @@ import { plainPath, type NamedImage } from "./image-name.ts";
 export async function checkNewBacking(
   target: NamedImage,
   backing: { readonly name: string; readonly format: string } | undefined,
-  gate: GateSpec,
+  { gate, plugins }: { readonly gate: GateSpec; readonly plugins: Plugins },
 ): Promise<void> {
   if (backing === undefined) {
     return;
   }
   const name = backingLocation(target.spec.path, backing.name) ?? backing.name;
-  const spec = { path: plainPath(name), format: backing.format };
+  const spec = { path: plainPath(name, plugins), format: backing.format };
+  const formats = pluginFormats(plugins);
   try {
-    await (await openImage({ ...spec, gate })).close();
+    await (await openImage({ ...spec, gate, ...pluginStorages(plugins) }, formats)).close();
   } catch (error) {
-    const failure = openFailure(error, { name, filename: name, spec });
+    const failure = openFailure(error, { name, filename: name, spec, options: formats });
     if (!(failure instanceof CommandError)) {
       throw failure;
     }

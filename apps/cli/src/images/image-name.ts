@@ -1,4 +1,6 @@
+import { openerForLocation } from "@img/format-core";
 import { CommandError } from "../errors/command-error.ts";
+import { noPlugins, type Plugins } from "../plugins/plugins.ts";
 import { parseKeyValues } from "../values/key-values.ts";
 import { optionsFromJson, optionsFromKeyValues } from "./blockdev-options.ts";
 import { blockdevSpec, type BlockdevSpec } from "./blockdev-spec.ts";
@@ -20,6 +22,8 @@ export interface NameOptions {
   readonly format?: string | undefined;
   /** The name is `key=value,…`. */
   readonly imageOpts?: boolean;
+  /** Formats and protocols beside our own. Default: none. */
+  readonly plugins?: Plugins;
 }
 
 /** Protocols of QEMU that aren't files. A name that begins with something else and a colon is of no known kind. */
@@ -33,15 +37,15 @@ const otherProtocols =
  * @throws CommandError for what can't be understood, and for protocols that aren't supported
  */
 export function nameImage(name: string, options: NameOptions = {}): NamedImage {
-  const { format } = options;
+  const { format, plugins = noPlugins } = options;
   try {
     if (options.imageOpts === true) {
-      return described(name, blockdevSpec(optionsFromKeyValues(parseKeyValues(name)), format));
+      return described(name, blockdevSpec(optionsFromKeyValues(parseKeyValues(name)), plugins, format));
     }
     if (name.startsWith("json:")) {
-      return described(name, blockdevSpec(optionsFromJson(name.slice("json:".length)), format));
+      return described(name, blockdevSpec(optionsFromJson(name.slice("json:".length)), plugins, format));
     }
-    const path = plainPath(name);
+    const path = plainPath(name, plugins);
     const bare = format === "file" || format === "host_device";
     const spec = { path, ...(bare ? { format: "raw", bare } : format === undefined ? {} : { format }) };
     return { name, filename: path, spec };
@@ -54,8 +58,11 @@ export function nameImage(name: string, options: NameOptions = {}): NamedImage {
   }
 }
 
-/** The path that a name without options stands for. */
-export function plainPath(name: string): string {
+/** The path that a name without options stands for; or the name itself, if its protocol is one of the plug-ins'. */
+export function plainPath(name: string, { storages }: Plugins): string {
+  if (openerForLocation(name, storages) !== undefined) {
+    return name;
+  }
   const protocol = /^([^/:]*):/.exec(name)?.[1];
   if (protocol === undefined) {
     if (name === "") {

@@ -1,8 +1,9 @@
 import type { FormatAccess } from "@img/format-core";
-import { openImageSync, type ImageSpec } from "@img/operations/node";
+import { openImage, openImageSync, type ImageSpec, type OpenImageOptions } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
+import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { nameImage, type NamedImage, type NameOptions } from "./image-name.ts";
 
 /** How a command opens its images, beside what their names say. */
@@ -16,6 +17,8 @@ export interface SpecifiedImage extends NamedImage {
   readonly spec: ImageSpec;
   /** Asked for as the bare file rather than as an image. */
   readonly bare: boolean;
+  /** The formats to open it with. */
+  readonly options: OpenImageOptions;
 }
 
 /**
@@ -34,24 +37,30 @@ export function imageSpec(
   if (imageOpts && format !== undefined) {
     throw new CommandError("--image-opts and --format are mutually exclusive", withExitCode(exitCode));
   }
-  const named = nameWithExitCode(name, { format, imageOpts }, exitCode);
+  const named = nameWithExitCode(name, { format, imageOpts, plugins: args.plugins }, exitCode);
   const spec: ImageSpec = {
     gate: args.has("isolated") ? "deny-all" : "allow-all",
     ...(args.has("force-share") ? { forceShare: true } : {}),
+    ...pluginStorages(args.plugins),
     ...more,
     ...imageSpecOf(named),
   };
-  return { ...named, spec, bare: named.spec.bare === true };
+  return { ...named, spec, bare: named.spec.bare === true, options: pluginFormats(args.plugins) };
 }
 
 /** Opens what {@link imageSpec} describes. The caller closes it. */
-export function openNamed(named: SpecifiedImage, exitCode?: number): FormatAccess {
+export async function openNamed(named: SpecifiedImage, exitCode?: number): Promise<FormatAccess> {
+  const { spec, options } = named;
   try {
-    // nothing else is to be done meanwhile, and blocking is faster
-    return openImageSync(named.spec);
+    // nothing else is to be done meanwhile, and blocking is faster; what plug-ins bring may have to wait
+    return hasPlugins(named) ? await openImage(spec, options) : openImageSync(spec);
   } catch (error) {
     throw openFailure(error, named, exitCode);
   }
+}
+
+function hasPlugins({ spec, options }: SpecifiedImage): boolean {
+  return spec.storages !== undefined || options.formats !== undefined;
 }
 
 function imageSpecOf(named: NamedImage): ImageSpec {

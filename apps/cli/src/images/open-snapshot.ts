@@ -3,9 +3,9 @@ import { CommandError } from "../errors/command-error.ts";
 import { openNamed, type SpecifiedImage } from "./open-named.ts";
 
 /** {@link openNamed} for an image whose snapshot may be asked for: says so when there is no such snapshot. */
-export function openSnapshot(named: SpecifiedImage): FormatAccess {
+export async function openSnapshot(named: SpecifiedImage): Promise<FormatAccess> {
   try {
-    return openNamed(named);
+    return await openNamed(named);
   } catch (error) {
     if (named.spec.snapshot === undefined || !(error instanceof CommandError)) {
       throw error;

@@ -11,7 +11,7 @@ import type { SpecifiedImage } from "./open-named.ts";
  */
 export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
   try {
-    const image = await openImage({ ...named.spec, writable: true, writeProbed: true });
+    const image = await openImage({ ...named.spec, writable: true, writeProbed: true }, named.options);
     if (named.spec.format === undefined && image.driver.format === "raw") {
       terminal.note(warning(named.spec.path));
     }

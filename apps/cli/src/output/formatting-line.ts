@@ -35,7 +35,7 @@ const defaults: Readonly<Record<string, CreateOptionValues>> = {
 
 /** What `create` says that it is going to do: `Formatting 'a.qcow2', fmt=qcow2 cluster_size=65536 …`. */
 export function formattingLine(name: string, format: string, values: CreateOptionValues): string {
-  const told = (order[format] ?? []).flatMap((key) => {
+  const told = (order[format] ?? ["size", "preallocation"]).flatMap((key) => {
     const value = values.get(key) ?? defaults[format]?.get(key);
     return value === undefined ? [] : [` ${key}=${text(value)}`];
   });

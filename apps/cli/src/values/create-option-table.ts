@@ -5,8 +5,18 @@ export interface CreateOption {
   readonly help: string;
 }
 
+/** What every format of a plug-in can be created with. */
+const pluginFormatOptions: readonly CreateOption[] = [
+  {
+    name: "preallocation",
+    type: "str",
+    help: "Preallocation mode (allowed values: off, metadata, falloc, full)",
+  },
+  { name: "size", type: "size", help: "Virtual disk size" },
+];
+
 /** By format, in alphabetical order as qemu-img lists them. */
-export const createOptionTable: Readonly<Record<string, readonly CreateOption[]>> = {
+const createOptionTable: Readonly<Record<string, readonly CreateOption[]>> = {
   qcow2: [
     { name: "backing_file", type: "str", help: "File name of a base image" },
     { name: "backing_fmt", type: "str", help: "Image format of the base image" },
@@ -44,10 +54,15 @@ export const createOptionTable: Readonly<Record<string, readonly CreateOption[]>
   ],
 };
 
+/** The options that an image of `format` can be created with. Which formats there are has been checked before. */
+export function createOptionsOf(format: string): readonly CreateOption[] {
+  return createOptionTable[format] ?? pluginFormatOptions;
+}
+
 /** What `-o help` prints. */
 export function createOptionHelp(format: string): string {
   const typeNames = { size: "size", number: "num", bool: "bool (on/off)", str: "str" } as const;
-  const lines = (createOptionTable[format] ?? []).map(({ name, type, help }) => {
+  const lines = createOptionsOf(format).map(({ name, type, help }) => {
     const left = `  ${name}=<${typeNames[type]}>`;
     return `${left.padEnd(24)} - ${help}\n`;
   });

@@ -1,5 +1,5 @@
 import { CommandError } from "../errors/command-error.ts";
-import { createOptionTable, type CreateOption } from "./create-option-table.ts";
+import { createOptionsOf, type CreateOption } from "./create-option-table.ts";
 import { parseKeyValues } from "./key-values.ts";
 import { parseSize } from "./parse-size.ts";
 
@@ -24,7 +24,7 @@ export function parseCreateOptions(texts: readonly string[], format: string, nam
   for (const text of texts) {
     checkOptionList(text);
     for (const { key, value } of parseKeyValues(text)) {
-      const option = createOptionTable[format]?.find(({ name }) => name === key);
+      const option = createOptionsOf(format).find(({ name }) => name === key);
       if (option === undefined) {
         throw new CommandError(`Invalid parameter '${key}'${more}`);
       }

@@ -2,6 +2,7 @@ import { requireSize } from "./parse-size.ts";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { UsageError } from "../arguments/usage-error.ts";
 import { CommandError } from "../errors/command-error.ts";
+import { formatNames } from "../plugins/format-names.ts";
 import { checkOptionList, parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
 
 /** What the command line of `create` asks for, as far as it can be told without looking at any image. */
@@ -17,8 +18,6 @@ export interface CreateRequest {
   /** The backing image isn't looked at. */
   readonly unsafe: boolean;
 }
-
-const formats = ["raw", "qcow2"];
 
 /** @throws CommandError in qemu-img's words; UsageError for too few or too many names */
 export function createRequest(args: ParsedArguments): CreateRequest {
@@ -54,7 +53,7 @@ function collect(
   format: string,
   size: number | undefined,
 ): Pick<CreateRequest, "values" | "size" | "backing"> {
-  if (!formats.includes(format)) {
+  if (!formatNames(args.plugins).includes(format)) {
     throw new CommandError(`Unknown file format '${format}'`);
   }
   const values = new Map(parseCreateOptions(args.values("o"), format, false));
@@ -82,11 +81,11 @@ function collect(
 }
 
 function refuseBacking(args: ParsedArguments, format: string): void {
-  if (format === "raw" && args.has("b")) {
-    throw new CommandError("Backing file not supported for file format 'raw'");
+  if (format !== "qcow2" && args.has("b")) {
+    throw new CommandError(`Backing file not supported for file format '${format}'`);
   }
-  if (format === "raw" && args.has("F")) {
-    throw new CommandError("Backing file format not supported for file format 'raw'");
+  if (format !== "qcow2" && args.has("F")) {
+    throw new CommandError(`Backing file format not supported for file format '${format}'`);
   }
 }
 

@@ -17,6 +17,9 @@ export function newImageOptions({
   if (format === "raw") {
     return { preallocation: rawPreallocation(values.get("preallocation")) };
   }
+  if (format !== "qcow2") {
+    return { preallocation: parsePreallocation(values.get("preallocation"), format, "create") };
+  }
   if ([...values].some(([key, value]) => key.startsWith("encrypt") && value !== false)) {
     throw new CommandError("encryption isn't supported [ERR_IMG_UNSUPPORTED]");
   }

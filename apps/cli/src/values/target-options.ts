@@ -1,5 +1,7 @@
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
+import { formatNames } from "../plugins/format-names.ts";
+import type { Plugins } from "../plugins/plugins.ts";
 import { parseCacheMode, type CacheMode } from "./cache-mode.ts";
 import { parseCreateOptions, type CreateOptionValues } from "./create-options.ts";
 import { newImageOptions } from "./new-image.ts";
@@ -26,8 +28,6 @@ interface Target {
   readonly sourceCount: number;
 }
 
-const formats = ["raw", "qcow2"];
-
 /**
  * What the options ask for that depend on the target's format.
  * @throws CommandError in qemu-img's words; and for what isn't supported
@@ -35,8 +35,8 @@ const formats = ["raw", "qcow2"];
 export function targetOptions(args: ParsedArguments, target: Target): TargetOptions {
   const { format } = target;
   const values = collect(args, format);
-  if (format === "raw") {
-    refuseForRaw(args);
+  if (format !== "qcow2") {
+    refuseReferences(args, format);
   }
   if (args.has("bitmaps")) {
     throw new CommandError("--bitmaps isn't supported for targets yet [ERR_IMG_UNSUPPORTED]");
@@ -51,7 +51,7 @@ export function targetOptions(args: ParsedArguments, target: Target): TargetOpti
   const dataFile = values.get("data_file");
   return {
     cache: parseCacheMode(args.value("t") ?? "writeback", "cache"),
-    createOptions: options(values, backing, target),
+    createOptions: options(values, backing, target, args.plugins),
     backingFile: target.skipCreate ? undefined : backing,
     dataFile: typeof dataFile === "string" ? dataFile : undefined,
   };
@@ -70,12 +70,14 @@ function collect(args: ParsedArguments, format: string): CreateOptionValues {
   return values;
 }
 
-function refuseForRaw(args: ParsedArguments): void {
+/** Only qcow2 has names of other images to give, and bitmaps. */
+function refuseReferences(args: ParsedArguments, format: string): void {
   const refusals: readonly (readonly [string, string])[] = [
-    ["B", "Backing file not supported for file format 'raw'"],
-    ["F", "Backing file format not supported for file format 'raw'"],
-    ["c", "Compression not supported for this file format"],
-    ["bitmaps", "Format driver 'raw' does not support bitmaps"],
+    ["B", `Backing file not supported for file format '${format}'`],
+    ["F", `Backing file format not supported for file format '${format}'`],
+    // a plug-in's format may be able to
+    ...(format === "raw" ? ([["c", "Compression not supported for this file format"]] as const) : []),
+    ["bitmaps", `Format driver '${format}' does not support bitmaps`],
   ];
   for (const [key, message] of refusals) {
     if (args.has(key)) {
@@ -107,12 +109,13 @@ function options(
   values: CreateOptionValues,
   backing: TargetOptions["backingFile"],
   { name, format, skipCreate }: Target,
+  plugins: Plugins,
 ): Readonly<Record<string, unknown>> {
   try {
     if (format === "raw") {
       return { preallocation: parsePreallocation(values.get("preallocation"), format, "create") };
     }
-    if (backing !== undefined && !skipCreate && !formats.includes(backing.format)) {
+    if (backing !== undefined && !skipCreate && !formatNames(plugins).includes(backing.format)) {
       throw new CommandError(`Parameter 'backing-fmt' does not accept value '${backing.format}'`);
     }
     return newImageOptions({ format, values, backing });

@@ -49,9 +49,10 @@ async function check(
   signal: AbortSignal,
   tell: (line: string) => void,
 ): Promise<CheckedImageFile> {
-  const { spec } = named;
+  const { spec, options } = named;
   try {
     return await checkImageFile(spec, {
+      ...options,
       signal,
       maxFindings: 0,
       onFinding: (finding) => {

@@ -47,4 +47,11 @@ export const object: OptionDefinition = {
   help: "not supported: there are no secrets to give yet",
   hidden: true,
 };
+/** Every verb has it, and it may stand before the verb as well. */
+export const plugin: OptionDefinition = {
+  long: "plugin",
+  value: "module",
+  unabbreviated: true,
+  help: "load formats and storages: a path from ./ or /, or a package; can be repeated",
+};
 export const help: OptionDefinition = { long: "help", short: "h", help: "print this help" };

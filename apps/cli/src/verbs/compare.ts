@@ -20,9 +20,9 @@ export async function run(context: VerbContext): Promise<number> {
   const options = { direct, exitCode: exitCodes.open };
   const a = imageSpec(first, args, args.value("format"), options);
   const b = imageSpec(second, args, args.value("F"), options);
-  const imageA = openNamed(a, exitCodes.open);
+  const imageA = await openNamed(a, exitCodes.open);
   try {
-    const imageB = openNamed(b, exitCodes.open);
+    const imageB = await openNamed(b, exitCodes.open);
     try {
       return await compareOpen(imageA, imageB, [first, second], context);
     } finally {

@@ -9,13 +9,13 @@ import { openSnapshot } from "../images/open-snapshot.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { salvageWarnings } from "../output/salvage-warnings.ts";
+import { formatNames } from "../plugins/format-names.ts";
+import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { convertRequest, type ConvertRequest } from "../values/convert-request.ts";
 import { targetOptions, type TargetOptions } from "../values/target-options.ts";
 import { createOptionHelp } from "../values/create-option-table.ts";
 import { asksForHelp } from "../values/create-options.ts";
 import type { VerbContext } from "./verb.ts";
-
-const formats = ["raw", "qcow2"];
 
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
@@ -23,20 +23,20 @@ type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 export async function run(context: VerbContext): Promise<number> {
   const { args, terminal } = context;
   if (asksForHelp(args.values("o"))) {
-    await terminal.print(createOptionHelp(checkFormat(args.value("O") ?? "raw")));
+    await terminal.print(createOptionHelp(checkFormat(args.value("O") ?? "raw", args)));
     return 0;
   }
   const request = convertRequest(args);
   const sources = await checkSources(request, args);
-  checkFormat(request.targetFormat);
+  checkFormat(request.targetFormat, args);
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
   await convert(context, request, sources, { ...target, spec: { ...target.spec, format } });
   return 0;
 }
 
-function checkFormat(format: string): string {
-  if (!formats.includes(format)) {
+function checkFormat(format: string, { plugins }: ParsedArguments): string {
+  if (!formatNames(plugins).includes(format)) {
     throw new CommandError(`Unknown file format '${format}'`);
   }
   return format;
@@ -51,7 +51,7 @@ async function checkSources(request: ConvertRequest, args: ParsedArguments): Pro
       direct: sourceCache.direct,
       ...(snapshot === undefined ? {} : { snapshot }),
     });
-    const image = openSnapshot(named);
+    const image = await openSnapshot(named);
     // what was guessed stays as it was guessed now
     specs.push({ ...named.spec, format: image.driver.format });
     await image.close();
@@ -65,10 +65,10 @@ function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage 
     throw new CommandError("--image-opts and --format are mutually exclusive");
   }
   if (!request.skipCreate && !request.target.startsWith("json:")) {
-    const path = plainPath(request.target);
+    const path = plainPath(request.target, args.plugins);
     return { name: request.target, filename: path, spec: { path } };
   }
-  const named = nameImage(request.target, { imageOpts });
+  const named = nameImage(request.target, { imageOpts, plugins: args.plugins });
   if (!request.skipCreate && (named.spec.rawOffset !== undefined || named.spec.rawSize !== undefined)) {
     throw new CommandError(`Could not open '${named.name}': a part of a file can't be created; use -n`);
   }
@@ -86,12 +86,14 @@ async function convert(
   const { format } = target.spec;
   const options = targetOptions(args, { name, format, skipCreate, sourceCount: sources.length });
   const gate = args.has("isolated") ? "deny-all" : "allow-all";
-  await checkNewBacking(target, options.backingFile, gate);
+  const { plugins } = args;
+  await checkNewBacking(target, options.backingFile, { gate, plugins });
   const line = progressLine(args, terminal);
   try {
     await convertImages({
       sources,
-      target: { ...convertTarget(target, options), gate },
+      ...pluginFormats(plugins),
+      target: { ...pluginStorages(plugins), ...convertTarget(target, options), gate },
       skipCreate,
       targetIsZero: request.targetIsZero,
       onlyDifferences: args.has("B"),

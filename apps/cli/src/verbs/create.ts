@@ -8,7 +8,9 @@ import { describeImgError } from "../errors/report-error.ts";
 import { strerror } from "../errors/strerror.ts";
 import { plainPath } from "../images/image-name.ts";
 import { formattingLine } from "../output/formatting-line.ts";
-import { createOptionHelp, createOptionTable } from "../values/create-option-table.ts";
+import { formatNames } from "../plugins/format-names.ts";
+import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
+import { createOptionHelp } from "../values/create-option-table.ts";
 import { asksForHelp } from "../values/create-options.ts";
 import { about, createRequest, type CreateRequest } from "../values/create-request.ts";
 import { newImageOptions } from "../values/new-image.ts";
@@ -17,12 +19,12 @@ import type { VerbContext } from "./verb.ts";
 /** `img create`. */
 export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
   if (asksForHelp(args.values("o"))) {
-    await terminal.print(createOptionHelp(knownFormat(args.value("f") ?? "raw")));
+    await terminal.print(createOptionHelp(knownFormat(args.value("f") ?? "raw", args)));
     return 0;
   }
   const request = createRequest(args);
   try {
-    const path = plainPath(request.name);
+    const path = plainPath(request.name, args.plugins);
     const backingFile = await checkBacking(request, path, args);
     const tell = async (size: number): Promise<void> => {
       const values = new Map(request.values).set("size", request.size ?? size);
@@ -37,8 +39,8 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   return 0;
 }
 
-function knownFormat(format: string): string {
-  if (createOptionTable[format] === undefined) {
+function knownFormat(format: string, { plugins }: ParsedArguments): string {
+  if (!formatNames(plugins).includes(format)) {
     throw new CommandError(`Unknown file format '${format}'`);
   }
   return format;
@@ -83,11 +85,13 @@ function sizeOf(size: number | undefined): { readonly size?: number } {
 
 async function openBacking({ backing }: CreateRequest, path: string, args: ParsedArguments): Promise<FormatAccess> {
   const name = backingLocation(path, backing?.name ?? "") ?? "";
-  const spec = { path: plainPath(name), ...(backing?.format === undefined ? {} : { format: backing.format }) };
+  const { plugins } = args;
+  const spec = { path: plainPath(name, plugins), ...(backing?.format === undefined ? {} : { format: backing.format }) };
   try {
-    return await openImage({ ...spec, gate: args.has("isolated") ? "deny-all" : "allow-all" });
+    const gate = args.has("isolated") ? "deny-all" : "allow-all";
+    return await openImage({ ...spec, gate, ...pluginStorages(plugins) }, pluginFormats(plugins));
   } catch (error) {
-    const failure = openFailure(error, { name, filename: name, spec });
+    const failure = openFailure(error, { name, filename: name, spec, options: pluginFormats(plugins) });
     const [, plain] =
       failure instanceof CommandError
         ? (/^Could not open '.*?': ((?:Could not open|Unknown driver) '.*)$/s.exec(failure.message) ?? [])
@@ -115,8 +119,9 @@ async function create(
         createOptions: newImageOptions(request),
         gate: args.has("isolated") ? "deny-all" : "allow-all",
         ...(typeof dataFile === "string" ? { dataFile } : {}),
+        ...pluginStorages(args.plugins),
       },
-      { signal },
+      { signal, ...pluginFormats(args.plugins) },
     );
   } catch (error) {
     throw createFailure(error, request, image.path);

@@ -6,10 +6,10 @@ import { strerror } from "../errors/strerror.ts";
 import { plainPath } from "../images/image-name.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
 import { printable } from "../output/printable.ts";
+import { formatNames } from "../plugins/format-names.ts";
+import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { ddRequest, type DdRequest } from "../values/dd-request.ts";
 import type { VerbContext } from "./verb.ts";
-
-const formats = ["raw", "qcow2"];
 
 /** `img dd`. */
 export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
@@ -17,21 +17,22 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const { input, output, blockSize, count, skip } = request;
   const named = imageSpec(input, args, args.value("format"));
   // what is wrong with the input is reported before anything else, and what was guessed stays as it was guessed now
-  const image = openNamed(named);
+  const image = await openNamed(named);
   const source: ImageSpec = { ...named.spec, format: image.driver.format };
   await image.close();
   const format = args.value("O") ?? "raw";
-  if (!formats.includes(format)) {
+  if (!formatNames(args.plugins).includes(format)) {
     throw new CommandError("Unknown file format");
   }
   if (output === "") {
     throw new CommandError(": error while creating output image: Could not create '': No such file or directory");
   }
-  const path = plainPath(output);
+  const path = plainPath(output, args.plugins);
   try {
     const { skippedAll } = await ddImageFile({
       source,
-      target: { path, format },
+      target: { path, format, ...pluginStorages(args.plugins) },
+      ...pluginFormats(args.plugins),
       blockSize,
       skip,
       signal,

@@ -1,4 +1,4 @@
-import { runSync } from "@img/format-core";
+import { openerForLocation, runSync } from "@img/format-core";
 import { qcow2, type Snapshot } from "@img/qcow2";
 import { FileStorage } from "@img/storage-fs";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
@@ -53,7 +53,10 @@ function askedStructure(args: ParsedArguments): (typeof structures)[number] {
 }
 
 function openFile(named: SpecifiedImage): FileStorage {
-  const { path, forceShare = false } = named.spec;
+  const { path, forceShare = false, storages = {} } = named.spec;
+  if (openerForLocation(path, storages) !== undefined) {
+    throw new CommandError(`Could not open '${named.name}': only files can be dumped [ERR_IMG_UNSUPPORTED]`);
+  }
   try {
     return FileStorage.openSync(path, { blocking: "always", forceShare });
   } catch (error) {

@@ -1,5 +1,13 @@
-import { info, infoChain, qemuInfo, type ImageInfo, type QemuInfo } from "@img/operations";
-import type { FormatAccess } from "@img/format-core";
+import {
+  info,
+  infoChain,
+  qemuInfo,
+  type ChainReference,
+  type ImageInfo,
+  type InfoChainOptions,
+  type QemuInfo,
+} from "@img/operations";
+import { openerForLocation, type FormatAccess } from "@img/format-core";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
@@ -7,6 +15,7 @@ import { infoText } from "../output/info-text.ts";
 import { qemuJson, type Json } from "../output/qemu-json.ts";
 import { oneOperand } from "../values/operand.ts";
 import { outputFormat } from "../values/output-format.ts";
+import type { Plugins } from "../plugins/plugins.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img info`. */
@@ -14,7 +23,7 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
   const output = outputFormat(args);
   const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true });
   const chain = args.has("backing-chain");
-  const image = openNamed(named);
+  const image = await openNamed(named);
   const infos = await describe(image, named, chain ? args : undefined);
   if (output === "json") {
     await terminal.print(`${qemuJson((chain ? infos : infos[0]) as Json)}\n`);
@@ -45,12 +54,11 @@ async function describe(
   );
 }
 
-function backingOpener(
-  top: string,
-  args: ParsedArguments,
-): (reference: { readonly location: string; readonly format?: string }) => Promise<FormatAccess> {
+function backingOpener(top: string, args: ParsedArguments): InfoChainOptions["openBacking"] {
   const seen = new Set([top]);
-  return async ({ location, format }) => {
+  return async (reference) => {
+    const location = locate(reference, args.plugins);
+    const { format } = reference;
     if (args.has("isolated")) {
       throw new CommandError(`'${location}' is a backing image: not opened with --isolated [ERR_IMG_DENIED]`);
     }
@@ -61,6 +69,13 @@ function backingOpener(
     const below = imageSpec(location, withoutImageOpts(args), format, { inspect: true });
     return openNamed(below);
   };
+}
+
+/** What lies in a place of a plug-in's says itself where the names in it lead, as it does when the chain is opened. */
+function locate({ name, location, from }: ChainReference, { storages }: Plugins): string {
+  const [storage] = from.driver.storages;
+  const isForeign = openerForLocation(storage?.location ?? "", storages) !== undefined;
+  return isForeign && !/^[^/:]*:/.test(name) ? (storage?.resolve?.(name) ?? location) : location;
 }
 
 /** A backing image's name is never options, however the first image was named. */

@@ -16,7 +16,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const range = mapRange(args);
   const output = outputFormat(args);
   const named = imageSpec(oneOperand(args), args, args.value("format"));
-  const image = openNamed(named);
+  const image = await openNamed(named);
   try {
     await (output === "json"
       ? printJson(image, range, terminal, signal)

@@ -64,7 +64,7 @@ async function measureImage(args: ParsedArguments, target: string, options: Meas
   const wanted = args.value("l");
   const snapshot = wanted === undefined ? {} : { snapshot: parseSnapshotOption(wanted) };
   const named = imageSpec(args.operands[0] ?? "", args, args.value("format"), snapshot);
-  const image = openSnapshot(named);
+  const image = await openSnapshot(named);
   try {
     return await measure(image, target, options);
   } finally {
