@@ -7,7 +7,7 @@ const sectorSize = 512;
  * The size in bytes that qemu-img reports for an image: whole sectors. A raw file's last sector is filled up with zeroes; formats that
  * record a size lose what goes beyond whole sectors.
  */
-export function sectorAlignedSize(image: FormatAccess): number {
+export function sectorAlignedSize(image: Pick<FormatAccess, "driver" | "size">): number {
   return alignToSectors(image.driver.format, image.size);
 }
 

@@ -1,20 +1,39 @@
 export { bench, type BenchResult } from "./bench/bench.ts";
 export type { BenchOptions } from "./bench/bench-settings.ts";
 export { qemuCheck, qemuCheckLine, type QemuCheck } from "./check/qemu-check.ts";
-export { compare, type CompareOptions, type CompareResult } from "./compare/compare.ts";
+export { compare, compareSync, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
-export { convert } from "./convert/convert.ts";
+export { convert, convertSync } from "./convert/convert.ts";
 export type { ConvertOptions, ConvertResult } from "./convert/convert-options.ts";
 export type { OnUnreadable, UnreadableArea } from "./convert/unreadable-area.ts";
 export { sectorAlignedSize } from "./image-size.ts";
 export { backingLocation, hasProtocol } from "./info/backing-location.ts";
-export { info, type ImageInfo, type InfoOptions } from "./info/image-info.ts";
-export { infoChain, type ChainReference, type InfoChainOptions } from "./info/info-chain.ts";
+export { info, infoSync, type ImageInfo, type InfoOptions } from "./info/image-info.ts";
+export {
+  infoChain,
+  infoChainSync,
+  type ChainReference,
+  type InfoChainOptions,
+  type InfoChainSyncOptions,
+} from "./info/info-chain.ts";
 export { qemuInfo, type QemuInfo, type QemuSnapshot } from "./info/qemu-info.ts";
 export type { MapEntry } from "./map/map-entry.ts";
-export { map, mapBatches, type MapOptions } from "./map/map.ts";
+export { map, mapBatches, mapBatchesSync, mapSync, type MapOptions } from "./map/map.ts";
 export type { MapRange } from "./map/map-reader.ts";
 export { qemuMapEntry, type QemuMapEntry } from "./map/qemu-map.ts";
-export { measure, type MeasureOptions, type MeasureResult, type MeasureSource } from "./measure/measure.ts";
+export {
+  measure,
+  measureSync,
+  type MeasureOptions,
+  type MeasureResult,
+  type MeasureSource,
+} from "./measure/measure.ts";
 export type { Progress } from "./progress.ts";
-export { resizeImage, type NewSize, type ResizeOptions, type ResizeResult } from "./resize/resize-image.ts";
+export {
+  resizeImage,
+  resizeImageSync,
+  type NewSize,
+  type ResizeOptions,
+  type ResizeResult,
+} from "./resize/resize-image.ts";
+export type { SyncImage } from "./sync-image.ts";

@@ -1,9 +1,10 @@
 import { isZero } from "@img/io-vector";
-import { runAsync, type AbortOptions, type FormatAccess, type Io } from "@img/format-core";
+import { runAsync, runSync, type AbortOptions, type FormatAccess, type Io } from "@img/format-core";
 import { firstDifference } from "#first-difference";
 import { sectorAlignedSize } from "../image-size.ts";
 import { Pacer } from "../pacer.ts";
 import type { Progress } from "../progress.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 import { ComparedImage } from "./compared-image.ts";
 import { joinRuns, type ComparedRun } from "./compared-run.ts";
 
@@ -45,10 +46,19 @@ const chunkLength = 512 * 1024;
  * @throws CompareError when an image can't be read.
  */
 export function compare(a: FormatAccess, b: FormatAccess, options: CompareOptions = {}): Promise<CompareResult> {
-  return runAsync(compareImages(a, b, options), options.signal);
+  return runAsync(compareIo(a, b, options), options.signal);
 }
 
-function* compareImages(a: FormatAccess, b: FormatAccess, options: CompareOptions): Io<CompareResult> {
+/**
+ * {@link compare} without waiting.
+ * @throws CompareError when an image can't be read.
+ */
+export function compareSync(a: SyncImage, b: SyncImage, options: CompareOptions = {}): CompareResult {
+  return runSync(compareIo(imageOf(a), imageOf(b), options), options.signal);
+}
+
+/** {@link compare} for use inside other operations. */
+export function* compareIo(a: FormatAccess, b: FormatAccess, options: CompareOptions): Io<CompareResult> {
   const [sizeA, sizeB] = [sectorAlignedSize(a), sectorAlignedSize(b)];
   const sizeDiffers = sizeA !== sizeB;
   const strict = options.strict ?? false;

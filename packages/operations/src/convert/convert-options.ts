@@ -27,7 +27,7 @@ export interface ConvertOptions extends AbortOptions {
    * needn't be compared. Default `false`.
    */
   readonly noSnapshotsBelow?: boolean;
-  /** Most bytes that are written as data in a second. Only in the asynchronous world. Default: as many as possible. */
+  /** Most bytes that are written as data in a second. Without waiting for promises, the thread sleeps meanwhile. Default: as many as possible. */
   readonly rate?: number;
   /** Hears about what can't be read of the sources, which then is zero in the target. Default: it is an error. */
   readonly onUnreadable?: OnUnreadable;

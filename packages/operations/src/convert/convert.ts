@@ -1,5 +1,6 @@
-import { all, ImgError, runAsync, type FormatAccess, type Io } from "@img/format-core";
+import { all, ImgError, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
 import { Pacer } from "../pacer.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 import { LocalCursor, type ConvertCursor } from "./convert-cursor.ts";
 import { ConvertJob } from "./convert-job.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
@@ -22,6 +23,19 @@ export function convert(
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
   return runAsync(convertIo(sources, target, options), options.signal);
+}
+
+/**
+ * {@link convert} without waiting. Parts are copied one after the other, whatever `parallel` says.
+ * @throws ImgError as {@link convert}
+ */
+export function convertSync(
+  sources: readonly SyncImage[],
+  target: SyncImage,
+  options: ConvertOptions = {},
+): ConvertResult {
+  const work = convertIo(sources.map(imageOf), imageOf(target), { ...options, parallel: 1 });
+  return runSync(work, options.signal);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { perform, type Io } from "@img/format-core";
+import { blockThread } from "./block-thread.ts";
 
 /** Longest wait without a look at the signal, milliseconds. */
 const slice = 100;
@@ -13,7 +14,10 @@ export class RateLimit {
     this.#rate = rate;
   }
 
-  /** Waits until so many bytes may have been written since the start. Not for the synchronous world. */
+  /**
+   * Waits until so many bytes may have been written since the start.
+   * @throws ImgError `ERR_IMG_ASYNC_ONLY` in the synchronous world of a thread that may not sleep: that of a page in a browser
+   */
   *waitFor(bytes: number): Io<void> {
     for (;;) {
       const left = (bytes / this.#rate) * 1000 - (performance.now() - this.#began);
@@ -27,6 +31,9 @@ export class RateLimit {
           new Promise<void>((resolve) => {
             setTimeout(resolve, Math.min(left, slice));
           }),
+        sync: () => {
+          blockThread(Math.min(left, slice));
+        },
       });
     }
   }

@@ -1,11 +1,13 @@
 import {
   runAsync,
+  runSync,
   storageAllocatedSize,
   type AbortOptions,
   type FormatAccess,
   type ImageDescription,
   type Io,
 } from "@img/format-core";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 
 /** What can be said about an image without opening anything else. */
 export interface ImageInfo extends ImageDescription {
@@ -25,10 +27,16 @@ export interface InfoOptions extends AbortOptions {
  * What an open image's headers say, and how much room it takes. Opens nothing: neither a backing image nor a data file needs to exist.
  */
 export function info(image: FormatAccess, options: InfoOptions = {}): Promise<ImageInfo> {
-  return runAsync(gather(image, options.filename), options.signal);
+  return runAsync(infoIo(image, options.filename), options.signal);
 }
 
-function* gather(image: FormatAccess, filename: string | undefined): Io<ImageInfo> {
+/** {@link info} without waiting. */
+export function infoSync(image: SyncImage, options: InfoOptions = {}): ImageInfo {
+  return runSync(infoIo(imageOf(image), options.filename), options.signal);
+}
+
+/** {@link info} for use inside other operations. */
+export function* infoIo(image: FormatAccess, filename: string | undefined): Io<ImageInfo> {
   const { driver } = image;
   const [storage] = driver.storages;
   const description = driver.describe?.() ?? { format: driver.format, virtualSize: driver.size };

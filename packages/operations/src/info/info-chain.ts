@@ -1,6 +1,16 @@
-import { defaultDepthLimit, OpenChain, type FormatAccess, type ReferenceDescription } from "@img/format-core";
+import {
+  defaultDepthLimit,
+  OpenChain,
+  perform,
+  runAsync,
+  runSync,
+  type FormatAccess,
+  type Io,
+  type ReferenceDescription,
+} from "@img/format-core";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 import { backingLocation } from "./backing-location.ts";
-import { info, type ImageInfo, type InfoOptions } from "./image-info.ts";
+import { infoIo, type ImageInfo, type InfoOptions } from "./image-info.ts";
 
 /** A backing image that {@link infoChain} wants to look at. */
 export interface ChainReference extends ReferenceDescription {
@@ -10,15 +20,29 @@ export interface ChainReference extends ReferenceDescription {
   readonly from: FormatAccess;
 }
 
+/** Options of {@link infoChainSync}. */
+export interface InfoChainSyncOptions extends InfoOptions {
+  /**
+   * Opens one backing image, without what is below it in turn. Whatever it throws is thrown on. The image is closed as soon as it was
+   * looked at.
+   */
+  readonly openBacking: (reference: ChainReference) => SyncImage;
+  /** Images that the chain may have. Default 64. */
+  readonly depthLimit?: number;
+}
+
 /** Options of {@link infoChain}. */
-export interface InfoChainOptions extends InfoOptions {
+export interface InfoChainOptions extends Omit<InfoChainSyncOptions, "openBacking"> {
   /**
    * Opens one backing image, without what is below it in turn. Whatever it throws is thrown on. The image is closed as soon as it was
    * looked at.
    */
   readonly openBacking: (reference: ChainReference) => Promise<FormatAccess>;
-  /** Images that the chain may have. Default 64. */
-  readonly depthLimit?: number;
+}
+
+/** Options of {@link infoChainIo}. */
+export interface InfoChainIoOptions extends Omit<InfoChainSyncOptions, "openBacking"> {
+  readonly openBacking: (reference: ChainReference) => Io<FormatAccess>;
 }
 
 /**
@@ -27,21 +51,38 @@ export interface InfoChainOptions extends InfoOptions {
  *
  * @throws ImgError `ERR_IMG_CORRUPT` when the images refer to each other in a loop; `ERR_IMG_LIMIT` when there are too many.
  */
-export async function infoChain(image: FormatAccess, options: InfoChainOptions): Promise<ImageInfo[]> {
+export function infoChain(image: FormatAccess, options: InfoChainOptions): Promise<ImageInfo[]> {
+  const openBacking = (reference: ChainReference): Io<FormatAccess> =>
+    perform({ label: reference.location, async: () => options.openBacking(reference) });
+  return runAsync(infoChainIo(image, { ...options, openBacking }));
+}
+
+/**
+ * {@link infoChain} without waiting.
+ * @throws ImgError as {@link infoChain}
+ */
+export function infoChainSync(image: SyncImage, options: InfoChainSyncOptions): ImageInfo[] {
+  function* openBacking(reference: ChainReference): Io<FormatAccess> {
+    return imageOf(options.openBacking(reference));
+  }
+  return runSync(infoChainIo(imageOf(image), { ...options, openBacking }));
+}
+
+/** {@link infoChain} for use inside other operations. It looks at the signal by itself: what it opened is closed whatever happens. */
+export function* infoChainIo(image: FormatAccess, options: InfoChainIoOptions): Io<ImageInfo[]> {
   const { filename, signal, openBacking } = options;
-  const abort = signal === undefined ? {} : { signal };
-  const found = [await info(image, { ...abort, ...(filename === undefined ? {} : { filename }) })];
+  const found = [yield* infoIo(image, filename)];
   let chain = enter(new OpenChain(options.depthLimit ?? defaultDepthLimit), image);
-  let below = await openNext(image, found, openBacking);
+  let below = yield* openNext(image, found, openBacking);
   while (below !== undefined) {
     const current: FormatAccess = below.image;
     try {
       signal?.throwIfAborted();
       chain = enter(chain, current);
-      found.push(await info(current, { ...abort, filename: below.location }));
-      below = await openNext(current, found, openBacking);
+      found.push(yield* infoIo(current, below.location));
+      below = yield* openNext(current, found, openBacking);
     } finally {
-      await current.close();
+      yield* current.io.close();
     }
   }
   return found;
@@ -52,15 +93,15 @@ function enter(chain: OpenChain, image: FormatAccess): OpenChain {
   return storage === undefined ? chain : chain.enter(storage);
 }
 
-async function openNext(
+function* openNext(
   image: FormatAccess,
   found: readonly ImageInfo[],
-  openBacking: InfoChainOptions["openBacking"],
-): Promise<{ readonly image: FormatAccess; readonly location: string } | undefined> {
+  openBacking: InfoChainIoOptions["openBacking"],
+): Io<{ readonly image: FormatAccess; readonly location: string } | undefined> {
   const last = found.at(-1);
   if (last?.backing === undefined) {
     return undefined;
   }
   const location = backingLocation(last.filename, last.backing.name) ?? last.backing.name;
-  return { image: await openBacking({ ...last.backing, location, from: image }), location };
+  return { image: yield* openBacking({ ...last.backing, location, from: image }), location };
 }

@@ -1,5 +1,6 @@
-import { checkOffset, runAsync, type AbortOptions, type FormatAccess, type Io } from "@img/format-core";
+import { checkOffset, runAsync, runSync, type AbortOptions, type FormatAccess, type Io } from "@img/format-core";
 import { Pacer } from "../pacer.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 import type { MapEntry } from "./map-entry.ts";
 import { MapReader, type MapRange } from "./map-reader.ts";
 
@@ -27,16 +28,53 @@ export async function* mapBatches(
   image: FormatAccess,
   options: MapOptions = {},
 ): AsyncGenerator<readonly MapEntry[], void, undefined> {
-  checkOffset(options.offset ?? 0, "offset");
-  checkOffset(options.length ?? 0, "length");
-  const reader = new MapReader(image, options);
-  const pacer = new Pacer();
-  while (!reader.isDone) {
-    yield await runAsync(step(reader, pacer), options.signal);
+  const batches = new MapBatches(image, options);
+  while (!batches.isDone) {
+    yield await runAsync(batches.next(), options.signal);
   }
 }
 
-function* step(reader: MapReader, pacer: Pacer): Io<MapEntry[]> {
-  yield* pacer.pause();
-  return yield* reader.next();
+/**
+ * {@link map} without waiting.
+ * @throws RangeError as {@link map}
+ */
+export function* mapSync(image: SyncImage, options: MapOptions = {}): Generator<MapEntry, void, undefined> {
+  for (const entries of mapBatchesSync(image, options)) {
+    yield* entries;
+  }
+}
+
+/**
+ * {@link mapBatches} without waiting.
+ * @throws RangeError as {@link map}
+ */
+export function* mapBatchesSync(
+  image: SyncImage,
+  options: MapOptions = {},
+): Generator<readonly MapEntry[], void, undefined> {
+  const batches = new MapBatches(imageOf(image), options);
+  while (!batches.isDone) {
+    yield runSync(batches.next(), options.signal);
+  }
+}
+
+/** The entries by the thousand, each thousand an operation of its own. */
+class MapBatches {
+  readonly #reader: MapReader;
+  readonly #pacer = new Pacer();
+
+  constructor(image: FormatAccess, range: MapRange) {
+    checkOffset(range.offset ?? 0, "offset");
+    checkOffset(range.length ?? 0, "length");
+    this.#reader = new MapReader(image, range);
+  }
+
+  get isDone(): boolean {
+    return this.#reader.isDone;
+  }
+
+  *next(): Io<MapEntry[]> {
+    yield* this.#pacer.pause();
+    return yield* this.#reader.next();
+  }
 }

@@ -3,11 +3,14 @@ import {
   checkOffset,
   ImgError,
   runAsync,
+  runSync,
   type AbortOptions,
   type FormatAccess,
+  type Io,
   type Preallocation,
 } from "@img/format-core";
 import { sectorAlignedSize } from "../image-size.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 import { dataLength } from "./data-length.ts";
 import { bitmapsLength } from "./bitmaps-length.ts";
 import { qcow2Layout, qcow2Length, type Qcow2Layout } from "./qcow2-length.ts";
@@ -50,11 +53,25 @@ export interface MeasureResult {
  * @throws ImgError `ERR_IMG_UNSUPPORTED` for another target; `ERR_IMG_LIMIT` when no qcow2 image with these clusters can be that large.
  * @throws RangeError for a size or an option that doesn't exist.
  */
-export async function measure(
-  source: MeasureSource,
+export function measure(source: MeasureSource, target: string, options: MeasureOptions = {}): Promise<MeasureResult> {
+  return runAsync(measureIo(source, target, options), options.signal);
+}
+
+/**
+ * {@link measure} without waiting.
+ * @throws ImgError and RangeError as {@link measure}
+ */
+export function measureSync(
+  source: { readonly size: number } | SyncImage,
   target: string,
   options: MeasureOptions = {},
-): Promise<MeasureResult> {
+): MeasureResult {
+  const measured = "inner" in source ? imageOf(source) : source;
+  return runSync(measureIo(measured, target, options), options.signal);
+}
+
+/** {@link measure} for use inside other operations. */
+export function* measureIo(source: MeasureSource, target: string, options: MeasureOptions): Io<MeasureResult> {
   if (!("driver" in source)) {
     checkOffset(source.size, "size");
   }
@@ -66,15 +83,15 @@ export async function measure(
   if (target !== "qcow2") {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `images of format ${JSON.stringify(target)} can't be measured`);
   }
-  return await measureQcow2(source, size, options);
+  return yield* measureQcow2(source, size, options);
 }
 
-async function measureQcow2(source: MeasureSource, size: number, options: MeasureOptions): Promise<MeasureResult> {
+function* measureQcow2(source: MeasureSource, size: number, options: MeasureOptions): Io<MeasureResult> {
   const layout = qcow2Layout(options);
   const virtualSize = alignUp(size, layout.clusterSize);
   const fullyAllocated = qcow2Length(virtualSize, layout);
   const image = "driver" in source ? source : undefined;
-  const data = await countData(image, virtualSize, layout, options);
+  const data = yield* countData(image, virtualSize, layout, options);
   const bitmaps = options.compat === "0.10" ? undefined : bitmapsLength(image, layout.clusterSize);
   return {
     required: fullyAllocated - virtualSize + data,
@@ -83,12 +100,12 @@ async function measureQcow2(source: MeasureSource, size: number, options: Measur
   };
 }
 
-async function countData(
+function* countData(
   image: FormatAccess | undefined,
   virtualSize: number,
   layout: Qcow2Layout,
   options: MeasureOptions,
-): Promise<number> {
+): Io<number> {
   const { preallocation } = options;
   if (preallocation === "full" || preallocation === "falloc") {
     return virtualSize;
@@ -96,7 +113,5 @@ async function countData(
   if (image === undefined) {
     return 0;
   }
-  return options.hasBacking === true
-    ? virtualSize
-    : await runAsync(dataLength(image, layout.clusterSize), options.signal);
+  return options.hasBacking === true ? virtualSize : yield* dataLength(image, layout.clusterSize);
 }

@@ -1,5 +1,15 @@
-import { closeAfterFailure, ImgError, runAsync, type AbortOptions, type FormatRegistry } from "@img/format-core";
+import {
+  closeAfterFailure,
+  closeStorage,
+  ImgError,
+  runAsync,
+  runSync,
+  type AbortOptions,
+  type FormatRegistry,
+  type Io,
+} from "@img/format-core";
 import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
+import { abortable } from "../abortable.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
@@ -28,35 +38,44 @@ export type CheckedImageSpec = Pick<
  * @throws ImgError `ERR_IMG_UNSUPPORTED` with the feature `"check"` when the format has nothing to check; `ERR_IMG_UNKNOWN_FORMAT` when the image
  * isn't of the named format; and as `checkImage` of `@img/qcow2` and `FileStorage.open`
  */
-export async function checkImageFile(
-  spec: CheckedImageSpec,
-  options: CheckImageFileOptions = {},
-): Promise<CheckedImageFile> {
+export function checkImageFile(spec: CheckedImageSpec, options: CheckImageFileOptions = {}): Promise<CheckedImageFile> {
+  return runAsync(checkImageFileIo(spec, options));
+}
+
+/**
+ * {@link checkImageFile} without waiting.
+ * @throws ImgError as {@link checkImageFile}
+ */
+export function checkImageFileSync(spec: CheckedImageSpec, options: CheckImageFileOptions = {}): CheckedImageFile {
+  return runSync(checkImageFileIo(spec, options));
+}
+
+function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
   const formats = options.formats ?? defaultFormats();
-  const storage = await runAsync(
+  const storage = yield* (
     openerOf(spec)?.open(spec.path, { writable: false }) ??
-      openFile(spec.path, {
-        blocking: spec.blocking ?? "always",
-        ...(spec.direct === undefined ? {} : { direct: spec.direct }),
-        ...(spec.lock === undefined ? {} : { lock: spec.lock }),
-        ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
-        ...(spec.native === undefined ? {} : { native: spec.native }),
-      }),
+    openFile(spec.path, {
+      blocking: spec.blocking ?? "always",
+      ...(spec.direct === undefined ? {} : { direct: spec.direct }),
+      ...(spec.lock === undefined ? {} : { lock: spec.lock }),
+      ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
+      ...(spec.native === undefined ? {} : { native: spec.native }),
+    })
   );
   let result: CheckedImageFile;
   try {
-    const format = spec.format === undefined ? (await formats.probe(storage)).format : formats.get(spec.format);
+    const format = spec.format === undefined ? (yield* formats.probeIo(storage)).format : formats.get(spec.format);
     if (format.name !== "qcow2") {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${spec.path}: ${format.name} images have nothing to check`, {
         feature: "check",
         subject: storage.label,
       });
     }
-    result = { ...(await runAsync(checkImage(storage, options), options.signal)), format: format.name };
+    result = { ...(yield* abortable(checkImage(storage, options), options.signal)), format: format.name };
   } catch (error) {
-    await runAsync(closeAfterFailure(storage));
+    yield* closeAfterFailure(storage);
     throw error;
   }
-  await storage[Symbol.asyncDispose]();
+  yield* closeStorage(storage);
   return result;
 }

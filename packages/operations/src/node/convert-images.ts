@@ -1,21 +1,31 @@
-import { ImgError, type AbortOptions, type FormatAccess, type FormatRegistry, type Storage } from "@img/format-core";
+import {
+  ImgError,
+  runAsync,
+  runSync,
+  type AbortOptions,
+  type FormatAccess,
+  type FormatRegistry,
+  type Io,
+  type Storage,
+} from "@img/format-core";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "../convert/convert-options.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { newImageReferences } from "./new-image-references.ts";
-import { openImage } from "./open-image.ts";
+import { openImageIo } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
 import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
+import { withImages } from "./with-images.ts";
 import { writeNewFiles, type NewFiles } from "./write-new-files.ts";
 
-/** What {@link convertImages} is to do. */
-export interface ConvertImagesOptions
+/** What {@link convertImagesSync} is to do. */
+export interface ConvertImagesSyncOptions
   extends
     AbortOptions,
     Pick<ConvertOptions, "sparse" | "compressed" | "chunkSize" | "rate" | "onUnreadable" | "onProgress"> {
@@ -30,10 +40,14 @@ export interface ConvertImagesOptions
   readonly onlyDifferences?: boolean;
   /** Make the target durable before saying that all is well. Default `true`. */
   readonly sync?: boolean;
-  /** Threads that may work on it, this one included. Default: one for each processor. Short jobs use one. */
-  readonly threads?: number;
   /** The formats of sources and target. With formats of your own, one thread does it all. Default: qcow2 and raw. */
   readonly formats?: FormatRegistry;
+}
+
+/** What {@link convertImages} is to do. */
+export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
+  /** Threads that may work on it, this one included. Default: one for each processor. Short jobs use one. */
+  readonly threads?: number;
   /**
    * Where the module `node-worker.js` of this package is, for programs that are bundled. Default: beside the module that is running; where it
    * isn't, one thread does it all.
@@ -56,7 +70,19 @@ export interface ConvertImagesResult extends ConvertResult {
  * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources or what one of them is stored in; `ERR_IMG_NO_SPACE` when an
  * existing target is too small; and what opening, creating, reading and writing throw; the signal's reason
  */
-export async function convertImages(options: ConvertImagesOptions): Promise<ConvertImagesResult> {
+export function convertImages(options: ConvertImagesOptions): Promise<ConvertImagesResult> {
+  return runAsync(convertImagesIo(options));
+}
+
+/**
+ * {@link convertImages} without waiting. This thread does it all.
+ * @throws ImgError as {@link convertImages}
+ */
+export function convertImagesSync(options: ConvertImagesSyncOptions): ConvertImagesResult {
+  return runSync(convertImagesIo(options));
+}
+
+function* convertImagesIo(options: ConvertImagesOptions): Io<ConvertImagesResult> {
   if (options.sources.length === 0) {
     throw new RangeError("sources: expected at least one");
   }
@@ -67,17 +93,13 @@ export async function convertImages(options: ConvertImagesOptions): Promise<Conv
   });
   const formats = options.formats ?? defaultFormats();
   const sources: FormatAccess[] = [];
-  try {
+  return yield* withImages(sources, function* () {
     for (const spec of options.sources) {
-      sources.push(await openImage({ ...spec, writable: false }, { formats }));
+      sources.push(yield* openImageIo({ ...spec, writable: false }, { formats }));
     }
     const conversion: Conversion = { options, settings, formats, sources };
-    return options.skipCreate === true ? await convertInto(conversion) : await convertNew(conversion);
-  } finally {
-    for (const source of sources) {
-      await source.close();
-    }
-  }
+    return options.skipCreate === true ? yield* convertInto(conversion) : yield* convertNew(conversion);
+  });
 }
 
 /** What images open by themselves, they show as it is. */
@@ -91,30 +113,27 @@ function isWaiting(spec: Pick<ImageSpec, "path" | "blocking" | "storages">): boo
 }
 
 /** Makes a new image. The sources stay open. */
-export async function convertNew(conversion: Conversion): Promise<ConvertImagesResult> {
+export function* convertNew(conversion: Conversion): Io<ConvertImagesResult> {
   const { options, sources, formats } = conversion;
   const { target } = options;
   const format = formats.get(target.format);
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const backing = await openNewBacking(target, formats);
-  try {
-    const read = [...allStorages(sources), ...(backing?.storages() ?? [])];
-    return await writeNewFiles(target, { sources: read, sync: options.sync !== false }, (files) =>
-      fillNew(conversion, files, backing),
-    );
-  } finally {
-    await backing?.close();
-  }
+  const backing = yield* openNewBacking(target, formats);
+  const below = backing === undefined ? [] : [backing];
+  const newFiles = { sources: allStorages([...sources, ...below]), sync: options.sync !== false };
+  return yield* withImages(below, () =>
+    writeNewFiles(target, newFiles, (files) => fillNew(conversion, files, backing)),
+  );
 }
 
 /** Creates an image in empty files, fills it and closes it. */
-async function fillNew(
+function* fillNew(
   conversion: Conversion,
   { target: file, data }: NewFiles,
   backing: FormatAccess | undefined,
-): Promise<ConvertImagesResult> {
+): Io<ConvertImagesResult> {
   const { options, sources, formats, settings } = conversion;
   const { target } = options;
   const format = formats.get(target.format);
@@ -125,51 +144,26 @@ async function fillNew(
   const size = sources.reduce((sum, source) => sum + sectorAlignedSize(source), 0);
   const references = newImageReferences(target, backing, data && storageOf(data));
   const image = isThere
-    ? await format.open(storageOf(file), { writable: true })
-    : await format.create(storageOf(file), { ...target.createOptions, ...references, size });
-  try {
-    const isShown = backing !== undefined;
-    const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
-    const result = await runConversion(conversion, image, {
-      path: file.path,
-      settings: { ...settings, targetIsZero, onlyDifferences: isShown },
-    });
-    await image.close();
-    return result;
-  } catch (error) {
-    await closeQuietly(image);
-    throw error;
-  }
+    ? yield* format.openIo(storageOf(file), { writable: true })
+    : yield* format.createIo(storageOf(file), { ...target.createOptions, ...references, size });
+  const isShown = backing !== undefined;
+  const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
+  const destination = { path: file.path, settings: { ...settings, targetIsZero, onlyDifferences: isShown } };
+  return yield* withImages([image], () => runConversion(conversion, image, destination));
 }
 
 /** Writes into an image that exists. */
-async function convertInto(conversion: Conversion): Promise<ConvertImagesResult> {
+function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
   const { options, sources, formats, settings } = conversion;
   const { createOptions: _, ...target } = options.target;
   if (openerOf(target) === undefined) {
-    await refuseSources(target.path, allStorages(sources));
+    yield* refuseSources(target.path, allStorages(sources));
   }
   const durable = options.sync !== false;
-  const image = await openImage({ ...target, writable: true, durable }, { formats });
-  try {
-    const result = await runConversion(conversion, image, { path: target.path, settings });
-    await image.close();
-    return result;
-  } catch (error) {
-    await closeQuietly(image);
-    throw error;
-  }
+  const image = yield* openImageIo({ ...target, writable: true, durable }, { formats });
+  return yield* withImages([image], () => runConversion(conversion, image, { path: target.path, settings }));
 }
 
 function allStorages(images: readonly FormatAccess[]): Storage[] {
   return images.flatMap((image) => image.storages());
-}
-
-/** Closes an image because something failed that is being reported. */
-async function closeQuietly(image: FormatAccess): Promise<void> {
-  try {
-    await image.close();
-  } catch {
-    // see above
-  }
 }

@@ -1,4 +1,14 @@
-import { ImgError, type AbortOptions, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import {
+  ImgError,
+  perform,
+  runAsync,
+  runSync,
+  type AbortOptions,
+  type AnyFormat,
+  type FormatAccess,
+  type FormatRegistry,
+  type Io,
+} from "@img/format-core";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
@@ -6,6 +16,7 @@ import type { GateSpec } from "./image-spec.ts";
 import { newImageReferences } from "./new-image-references.ts";
 import { openNewBacking } from "./open-new-backing.ts";
 import { PacedStorage } from "./paced-storage.ts";
+import { withImages } from "./with-images.ts";
 import { writeNewFiles } from "./write-new-files.ts";
 
 /** What {@link createImageFile} makes. */
@@ -27,11 +38,17 @@ export interface NewImageFile extends Omit<ConvertTarget, "gate"> {
   readonly dataFile?: string;
 }
 
-/** Options of {@link createImageFile}. */
-export interface CreateImageFileOptions extends AbortOptions {
+/** Options of {@link createImageFileSync}. */
+export interface CreateImageFileSyncOptions extends AbortOptions {
   /** The formats that the image, and those below, may have. Default: qcow2 and raw. */
   readonly formats?: FormatRegistry;
   /** Hears what the image's size is going to be, before anything is written. */
+  readonly onSize?: (size: number) => void;
+}
+
+/** Options of {@link createImageFile}. */
+export interface CreateImageFileOptions extends Omit<CreateImageFileSyncOptions, "onSize"> {
+  /** Hears what the image's size is going to be, before anything is written. A promise that it gives is waited for. */
   readonly onSize?: (size: number) => void | Promise<void>;
 }
 
@@ -43,29 +60,62 @@ export interface CreateImageFileOptions extends AbortOptions {
  * @throws ImgError `ERR_IMG_DENIED` when the image would be its own backing image or data file; `ERR_IMG_UNSUPPORTED` when no size is known, or
  * a relative data file name means one file to us and another one to QEMU; and what opening the backing image and creating the image throw
  */
-export async function createImageFile(image: NewImageFile, options: CreateImageFileOptions = {}): Promise<number> {
+export function createImageFile(image: NewImageFile, options: CreateImageFileOptions = {}): Promise<number> {
+  const tell = (size: number): Io<void> => perform({ label: "onSize", async: () => options.onSize?.(size) });
+  return runAsync(createImageFileIo(image, options, tell));
+}
+
+/**
+ * {@link createImageFile} without waiting.
+ * @returns the disk's size, bytes
+ * @throws ImgError as {@link createImageFile}
+ */
+export function createImageFileSync(image: NewImageFile, options: CreateImageFileSyncOptions = {}): number {
+  function* tell(size: number): Io<void> {
+    options.onSize?.(size);
+  }
+  return runSync(createImageFileIo(image, options, tell));
+}
+
+function* createImageFileIo(
+  image: NewImageFile,
+  options: Omit<CreateImageFileSyncOptions, "onSize">,
+  tell: (size: number) => Io<void>,
+): Io<number> {
   const formats = options.formats ?? defaultFormats();
   const format = formats.get(image.format);
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const backing = needsBacking(image) ? await openNewBacking(image, formats) : undefined;
-  try {
+  const backing = needsBacking(image) ? yield* openNewBacking(image, formats) : undefined;
+  return yield* withImages(backing === undefined ? [] : [backing], function* () {
     const size = sizeOf(image, backing);
-    await options.onSize?.(size);
-    const sources = backing?.storages() ?? [];
-    await writeNewFiles(image, { sources, sync: true }, async (files) => {
-      const made = await format.create(new PacedStorage(files.target.storage, options.signal), {
-        ...image.createOptions,
-        ...newImageReferences(image, backing, files.data && new PacedStorage(files.data.storage, options.signal)),
-        size,
-      });
-      await made.close();
-    });
+    yield* tell(size);
+    yield* makeFiles(image, { format, backing, size, signal: options.signal });
     return size;
-  } finally {
-    await backing?.close();
-  }
+  });
+}
+
+function* makeFiles(
+  image: NewImageFile,
+  parts: {
+    readonly format: AnyFormat;
+    readonly backing: FormatAccess | undefined;
+    readonly size: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Io<void> {
+  const { format, backing, size, signal } = parts;
+  const sources = backing?.storages() ?? [];
+  yield* writeNewFiles(image, { sources, sync: true }, function* ({ target, data }) {
+    const dataFile = data && new PacedStorage(data.storage, signal);
+    const made = yield* format.createIo(new PacedStorage(target.storage, signal), {
+      ...image.createOptions,
+      ...newImageReferences(image, backing, dataFile),
+      size,
+    });
+    yield* made.io.close();
+  });
 }
 
 function needsBacking({ backingFile, createOptions }: NewImageFile): boolean {

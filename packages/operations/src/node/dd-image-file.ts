@@ -1,12 +1,20 @@
-import type { AbortOptions, FormatAccess, FormatRegistry } from "@img/format-core";
+import {
+  runAsync,
+  runSync,
+  type AbortOptions,
+  type FormatAccess,
+  type FormatRegistry,
+  type Io,
+} from "@img/format-core";
 import { convertSettings } from "../convert/convert-options.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import { convertNew } from "./convert-images.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
-import { openImage } from "./open-image.ts";
+import { openImageIo } from "./open-image.ts";
 import { windowOf } from "./window-image.ts";
+import { withImages } from "./with-images.ts";
 
 /** Options of {@link ddImageFile}. */
 export interface DdImageFileOptions extends AbortOptions {
@@ -39,30 +47,37 @@ export interface DdImageFileResult {
  * @throws RangeError for numbers that aren't whole or are out of their range; ImgError `ERR_IMG_DENIED` when the target is the source or what it
  * is stored in; and what opening, creating, reading and writing throw
  */
-export async function ddImageFile(options: DdImageFileOptions): Promise<DdImageFileResult> {
+export function ddImageFile(options: DdImageFileOptions): Promise<DdImageFileResult> {
+  return runAsync(ddImageFileIo(options));
+}
+
+/**
+ * {@link ddImageFile} without waiting.
+ * @throws RangeError and ImgError as {@link ddImageFile}
+ */
+export function ddImageFileSync(options: DdImageFileOptions): DdImageFileResult {
+  return runSync(ddImageFileIo(options));
+}
+
+function* ddImageFileIo(options: DdImageFileOptions): Io<DdImageFileResult> {
   const formats = options.formats ?? defaultFormats();
   const { blockSize = 512, skip = 0, count = Infinity } = options;
   checkBlocks(blockSize, skip, count);
   const { source: spec, target, signal } = options;
-  const source = await openImage({ ...spec, writable: false }, { formats });
-  try {
+  const source = yield* openImageIo({ ...spec, writable: false }, { formats });
+  return yield* withImages([source], function* () {
     const end = Math.min(sectorAlignedSize(source), count * blockSize);
     const start = skip * blockSize;
     const length = Math.max(0, end - start);
-    await copy(windowOf(source, length === 0 ? 0 : start, length), { ...options, target, formats });
+    yield* copy(windowOf(source, length === 0 ? 0 : start, length), { ...options, target, formats });
     signal?.throwIfAborted();
     return { copied: length, skippedAll: start > end };
-  } finally {
-    await source.close();
-  }
+  });
 }
 
-async function copy(
-  window: FormatAccess,
-  options: DdImageFileOptions & { readonly formats: FormatRegistry },
-): Promise<void> {
+function* copy(window: FormatAccess, options: DdImageFileOptions & { readonly formats: FormatRegistry }): Io<void> {
   const { source, target, formats, signal } = options;
-  await convertNew({
+  yield* convertNew({
     // other threads would open the whole source
     options: { sources: [source], target, threads: 1, ...(signal === undefined ? {} : { signal }) },
     settings: convertSettings({ parallel: 1 }),

@@ -1,24 +1,24 @@
 import { dirname, resolve } from "node:path";
-import { ImgError, openerForLocation, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import { ImgError, openerForLocation, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
 import { hasProtocol } from "../info/backing-location.ts";
 import type { ConvertTarget } from "./convert-target.ts";
-import { openImage } from "./open-image.ts";
+import { openImageIo } from "./open-image.ts";
 
 /**
  * Opens the image that is to be below a new one. The caller closes it.
  * @returns `undefined` when there is to be none
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when its name isn't a file's; `ERR_IMG_DENIED` when it is the new image's own; and as `openImage`
  */
-export async function openNewBacking(
+export function* openNewBacking(
   { path: above, backingFile, gate, storages = {} }: ConvertTarget,
   formats: FormatRegistry,
-): Promise<FormatAccess | undefined> {
+): Io<FormatAccess | undefined> {
   if (backingFile === undefined) {
     return undefined;
   }
   const spec = { format: backingFile.format, storages, ...(gate === undefined ? {} : { gate }) };
   if (openerForLocation(backingFile.name, storages) !== undefined) {
-    return openImage({ ...spec, path: backingFile.name }, { formats });
+    return yield* openImageIo({ ...spec, path: backingFile.name }, { formats });
   }
   const name = backingFile.name.replace(/^file:/, "");
   if (hasProtocol(name)) {
@@ -32,5 +32,5 @@ export async function openNewBacking(
       feature: "backing file",
     });
   }
-  return openImage({ ...spec, path }, { formats });
+  return yield* openImageIo({ ...spec, path }, { formats });
 }

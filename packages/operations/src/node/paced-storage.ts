@@ -30,6 +30,14 @@ export class PacedStorage extends InterceptingStorage {
     return performance.now() - this.#since < slice ? proceed() : this.#turn().then(proceed);
   }
 
+  /** Nobody else has a turn while the thread is ours: only the signal matters. */
+  protected override interceptSync<T>(call: StorageCall, proceed: () => T): T {
+    if (call.method !== "close") {
+      this.#signal?.throwIfAborted();
+    }
+    return proceed();
+  }
+
   /** Grows in steps, the last of which is the call itself. */
   async #grow<T>(size: number, preallocation: "allocate" | "write", proceed: () => MaybePromise<T>): Promise<T> {
     while (this.inner.size + stepLength < size) {

@@ -1,4 +1,5 @@
-import { runAsync, type FormatAccess, type FormatRegistry } from "@img/format-core";
+import { perform, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
+import { abortable } from "../abortable.ts";
 import { convertIo } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
 import type { Progress } from "../progress.ts";
@@ -26,11 +27,11 @@ interface Destination {
 const progressInterval = 100;
 
 /** Copies the data, with the help of threads where that is possible and worth it. */
-export async function runConversion(
+export function* runConversion(
   conversion: Conversion,
   target: FormatAccess,
   destination: Destination,
-): Promise<ConvertImagesResult> {
+): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
   const { signal } = options;
   const cursor = new SharedCursor();
@@ -38,7 +39,7 @@ export async function runConversion(
     cursor.stop();
   };
   signal?.addEventListener("abort", stop);
-  const threads = mayHelp(conversion, target) ? findThreads(conversion, destination, cursor) : undefined;
+  const threads = mayHelp(conversion, target) ? yield* findThreads(conversion, destination, cursor) : undefined;
   const onProgress = (progress: Progress): void => {
     threads?.consider(progress.done, progress.total);
     options.onProgress?.(progress);
@@ -46,13 +47,23 @@ export async function runConversion(
   const unreadable = options.onUnreadable === undefined ? {} : { onUnreadable: options.onUnreadable };
   try {
     const work = convertIo(sources, target, { ...destination.settings, ...unreadable, onProgress }, cursor);
-    const { size } = await runAsync(work, signal).catch((error: unknown) => fail(error, cursor, threads));
-    await join(threads, () => options.onProgress?.({ done: cursor.done, total: size }));
+    const { size } = yield* abortable(work, signal);
+    const tell = (): void => options.onProgress?.({ done: cursor.done, total: size });
+    if (threads !== undefined) {
+      yield* joinThreads(threads, tell);
+    }
+    tell();
     signal?.throwIfAborted();
     if (cursor.done !== size) {
       throw new Error(`a thread ended early: ${String(cursor.done)} of ${String(size)} bytes are converted`);
     }
     return { size, written: cursor.written, threads: 1 + (threads?.helped ?? 0) };
+  } catch (error) {
+    cursor.stop();
+    if (threads !== undefined) {
+      yield* waitForThreads(threads);
+    }
+    throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
   }
@@ -76,7 +87,20 @@ function hasOpeners({ storages, backing }: Pick<ImageSpec, "storages" | "backing
   return storages !== undefined || (backing !== undefined && backing !== null && hasOpeners(backing));
 }
 
-function findThreads(
+/** The threads that may help; `undefined`: this one does it all, as always without waiting, when nobody could hear of how others fare. */
+function* findThreads(
+  conversion: Conversion,
+  destination: Destination,
+  cursor: SharedCursor,
+): Io<ConvertThreads | undefined> {
+  return yield* perform({
+    label: "threads",
+    async: () => makeThreads(conversion, destination, cursor),
+    sync: () => undefined,
+  });
+}
+
+function makeThreads(
   { options }: Conversion,
   { path, settings }: Destination,
   cursor: SharedCursor,
@@ -91,18 +115,22 @@ function findThreads(
   return new ConvertThreads({ sources: options.sources, target, settings, cursor: cursor.memory }, cursor, most, entry);
 }
 
-async function fail(error: unknown, cursor: SharedCursor, threads: ConvertThreads | undefined): Promise<never> {
-  cursor.stop();
-  await threads?.join().catch(() => undefined);
-  throw error;
+/** Waits for other threads, and meanwhile tells how far they are. */
+function joinThreads(threads: ConvertThreads, tell: () => void): Io<void> {
+  return perform({
+    label: "threads",
+    async: async () => {
+      const timer = setInterval(tell, progressInterval);
+      try {
+        await threads.join();
+      } finally {
+        clearInterval(timer);
+      }
+    },
+  });
 }
 
-async function join(threads: ConvertThreads | undefined, tell: () => void): Promise<void> {
-  const timer = setInterval(tell, progressInterval);
-  try {
-    await threads?.join();
-    tell();
-  } finally {
-    clearInterval(timer);
-  }
+/** Waits for other threads because something failed. */
+function waitForThreads(threads: ConvertThreads): Io<void> {
+  return perform({ label: "threads", async: () => threads.join().catch(() => undefined) });
 }

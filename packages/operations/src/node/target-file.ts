@@ -1,11 +1,25 @@
 import { randomBytes } from "node:crypto";
-import type { Stats } from "node:fs";
-import { access, chmod, chown, constants, open, realpath, rename, stat, unlink } from "node:fs/promises";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  type Stats,
+} from "node:fs";
+import { access, chmod, chown, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Storage } from "@img/format-core";
-import { FileStorage, type FileOpenOptions } from "@img/storage-fs";
+import { closeStorage, type Io, type Storage } from "@img/format-core";
+import type { FileOpenOptions, FileStorage } from "@img/storage-fs";
+import { askHost } from "./ask-host.ts";
 import type { ConvertTarget } from "./convert-target.ts";
+import { createFile } from "./create-file.ts";
+import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /**
  * The file that a conversion writes, and what becomes of it: nothing that was there is lost until the conversion has succeeded, and
@@ -23,13 +37,13 @@ export class TargetFile {
   readonly path: string;
   /** Whether it is empty, so that whatever it gains reads as zero. */
   readonly isFresh: boolean;
-  readonly #publish: () => Promise<void>;
-  readonly #discard: () => Promise<void>;
+  readonly #publish: () => Io<void>;
+  readonly #discard: () => Io<void>;
 
   private constructor(
     storage: FileStorage,
     path: string,
-    parts: { isFresh: boolean; publish: () => Promise<void>; discard: () => Promise<void> },
+    parts: { isFresh: boolean; publish: () => Io<void>; discard: () => Io<void> },
   ) {
     this.storage = storage;
     this.path = path;
@@ -43,49 +57,52 @@ export class TargetFile {
    * @param sources - none of them may be what is written
    * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources; else as `FileStorage.open` and `create`
    */
-  static async prepare(target: ConvertTarget, sources: readonly Storage[]): Promise<TargetFile> {
+  static *prepare(target: ConvertTarget, sources: readonly Storage[]): Io<TargetFile> {
     const { path } = target;
-    const found = await statIfExists(path);
+    const found = yield* statIfExists(path);
     if (found === undefined) {
-      const storage = await FileStorage.create(path, fileOptions(target));
-      return new TargetFile(storage, path, { isFresh: true, publish: nothing, discard: () => unlink(path) });
+      const storage = yield* createFile(path, fileOptions(target));
+      return new TargetFile(storage, path, { isFresh: true, publish: nothing, discard: () => remove(path) });
     }
-    await refuseSources(path, sources);
-    return found.isFile() && found.nlink === 1 && (await canCreateBeside(path))
-      ? await TargetFile.#beside(target, found)
-      : await TargetFile.#inPlace(target, found);
+    yield* refuseSources(path, sources);
+    return found.isFile() && found.nlink === 1 && (yield* canCreateBeside(path))
+      ? yield* TargetFile.#beside(target, found)
+      : yield* TargetFile.#inPlace(target, found);
   }
 
-  static async #inPlace(target: ConvertTarget, found: Stats): Promise<TargetFile> {
+  static *#inPlace(target: ConvertTarget, found: Stats): Io<TargetFile> {
     const { path } = target;
     const storage = found.isFile()
-      ? await FileStorage.create(path, { ...fileOptions(target), overwrite: true })
-      : await FileStorage.open(path, { ...fileOptions(target), writable: true });
+      ? yield* createFile(path, { ...fileOptions(target), overwrite: true })
+      : yield* openFile(path, { ...fileOptions(target), writable: true });
     return new TargetFile(storage, path, { isFresh: found.isFile(), publish: nothing, discard: nothing });
   }
 
-  static async #beside(target: ConvertTarget, found: Stats): Promise<TargetFile> {
-    const path = await realpath(target.path);
+  static *#beside(target: ConvertTarget, found: Stats): Io<TargetFile> {
+    const path = yield* realPath(target.path);
     // held until the end: whoever uses the old file keeps us away, and we them
-    const old = await FileStorage.open(path, { ...fileOptions(target), direct: false, writable: true });
+    const old = yield* openFile(path, { ...fileOptions(target), direct: false, writable: true });
     try {
       const name = `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.part`;
       const part = join(dirname(path), name);
-      const storage = await FileStorage.create(part, { ...fileOptions(target), mode: 0o600 });
+      const storage = yield* createFile(part, { ...fileOptions(target), mode: 0o600 });
       return new TargetFile(storage, part, {
         isFresh: true,
-        publish: async () => {
-          await likeBefore(part, found);
-          await rename(part, path);
-          await old.close();
+        *publish() {
+          yield* likeBefore(part, found);
+          yield* move(part, path);
+          yield* closeStorage(old);
         },
-        discard: async () => {
-          await unlink(part);
-          await old.close();
+        *discard() {
+          try {
+            yield* remove(part);
+          } finally {
+            yield* closeStorage(old);
+          }
         },
       });
     } catch (error) {
-      await old.close();
+      yield* closeStorage(old);
       throw error;
     }
   }
@@ -94,43 +111,34 @@ export class TargetFile {
    * The data is complete and the storage closed: makes it what the target's name means.
    * @param options - `sync`: also make the name durable, where the host can
    */
-  async publish(options: { readonly sync: boolean }): Promise<void> {
-    await this.#publish();
+  *publish(options: { readonly sync: boolean }): Io<void> {
+    yield* this.#publish();
     if (options.sync) {
-      await syncDirectory(dirname(this.path));
+      yield* syncDirectory(dirname(this.path));
     }
   }
 
   /** The conversion failed, and the storage is closed: leaves things as they were, as far as possible. */
-  async discard(): Promise<void> {
+  *discard(): Io<void> {
     try {
-      await this.#discard();
+      yield* this.#discard();
     } catch {
       // what made the conversion fail is being reported
     }
   }
 }
 
-async function nothing(): Promise<void> {
+function* nothing(): Io<void> {
   // the file is where it belongs already
 }
 
-async function syncDirectory(path: string): Promise<void> {
+function* statIfExists(path: string): Io<Stats | undefined> {
   try {
-    const directory = await open(path, "r");
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-  } catch {
-    // not every host can, and the data itself is durable
-  }
-}
-
-async function statIfExists(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
+    return yield* askHost(
+      path,
+      () => stat(path),
+      () => statSync(path),
+    );
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") {
       return undefined;
@@ -139,23 +147,72 @@ async function statIfExists(path: string): Promise<Stats | undefined> {
   }
 }
 
-async function canCreateBeside(path: string): Promise<boolean> {
+function* canCreateBeside(path: string): Io<boolean> {
   try {
-    await access(dirname(await realpath(path)), constants.W_OK | constants.X_OK);
+    const directory = dirname(yield* realPath(path));
+    const mode = constants.W_OK | constants.X_OK;
+    yield* askHost(
+      directory,
+      () => access(directory, mode),
+      () => {
+        accessSync(directory, mode);
+      },
+    );
     return true;
   } catch {
     return false;
   }
 }
 
+function realPath(path: string): Io<string> {
+  return askHost(
+    path,
+    () => realpath(path),
+    () => realpathSync.native(path),
+  );
+}
+
+function move(from: string, to: string): Io<void> {
+  return askHost(
+    from,
+    () => rename(from, to),
+    () => {
+      renameSync(from, to);
+    },
+  );
+}
+
+function remove(path: string): Io<void> {
+  return askHost(
+    path,
+    () => unlink(path),
+    () => {
+      unlinkSync(path);
+    },
+  );
+}
+
 /** Gives a new file the owner and the permissions of the one that it replaces, as far as we may. */
-async function likeBefore(path: string, before: Stats): Promise<void> {
+function* likeBefore(path: string, { uid, gid, mode }: Stats): Io<void> {
   try {
-    await chown(path, before.uid, before.gid);
+    yield* askHost(
+      path,
+      () => chown(path, uid, gid),
+      () => {
+        chownSync(path, uid, gid);
+      },
+    );
   } catch (error) {
     if (!isPermission(error)) throw error;
   }
-  await chmod(path, before.mode & 0o7777);
+  const permissions = mode & 0o7777;
+  yield* askHost(
+    path,
+    () => chmod(path, permissions),
+    () => {
+      chmodSync(path, permissions);
+    },
+  );
 }
 
 function isPermission(error: unknown): boolean {

@@ -1,5 +1,5 @@
 import { dirname, resolve } from "node:path";
-import { closeAfterFailure, ImgError, runAsync, type Storage } from "@img/format-core";
+import { closeAfterFailure, ImgError, type Io, type Storage } from "@img/format-core";
 import type { ConvertTarget } from "./convert-target.ts";
 import { openerOf } from "./opener-of.ts";
 import { TargetFile } from "./target-file.ts";
@@ -27,30 +27,32 @@ export interface NewFilesOptions {
  * @throws ImgError `ERR_IMG_DENIED` when a file is one of the sources, or the image its own data file; `ERR_IMG_UNSUPPORTED` when a relative data
  * file name means one file to us and another one to QEMU, or the image isn't to be in a file; and what `write` throws
  */
-export async function writeNewFiles<T>(
+export function* writeNewFiles<T>(
   image: ConvertTarget,
   { sources, sync }: NewFilesOptions,
-  write: (files: NewFiles) => Promise<T>,
-): Promise<T> {
+  write: (files: NewFiles) => Io<T>,
+): Io<T> {
   if (openerOf(image) !== undefined) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${image.path}: new images are made in files only`, {
       subject: image.path,
     });
   }
   const dataPath = dataFilePath(image);
-  const target = await TargetFile.prepare(image, sources);
+  const target = yield* TargetFile.prepare(image, sources);
   let data: TargetFile | undefined;
   try {
-    data = dataPath === undefined ? undefined : await TargetFile.prepare({ ...image, path: dataPath }, sources);
-    const result = await write({ target, data });
-    await data?.publish({ sync });
-    await target.publish({ sync });
+    data = dataPath === undefined ? undefined : yield* TargetFile.prepare({ ...image, path: dataPath }, sources);
+    const result = yield* write({ target, data });
+    if (data !== undefined) {
+      yield* data.publish({ sync });
+    }
+    yield* target.publish({ sync });
     return result;
   } catch (error) {
     for (const each of [target, data]) {
       if (each !== undefined) {
-        await runAsync(closeAfterFailure(each.storage));
-        await each.discard();
+        yield* closeAfterFailure(each.storage);
+        yield* each.discard();
       }
     }
     throw error;

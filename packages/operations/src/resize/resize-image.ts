@@ -1,5 +1,14 @@
-import { ImgError, type AbortOptions, type FormatAccess, type Preallocation } from "@img/format-core";
+import {
+  ImgError,
+  runAsync,
+  runSync,
+  type AbortOptions,
+  type FormatAccess,
+  type Io,
+  type Preallocation,
+} from "@img/format-core";
 import { sectorAlignedSize } from "../image-size.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
 
 /** What size a disk is to get: one, or by how much it is to change. */
 export type NewSize =
@@ -38,12 +47,21 @@ export interface ResizeResult {
  * larger and preallocation is asked for, `ERR_IMG_DENIED` with the feature `"shrink"` when it would become smaller and that isn't allowed;
  * and what resizing throws
  */
-export async function resizeImage(
-  image: FormatAccess,
-  wanted: NewSize,
-  options: ResizeOptions = {},
-): Promise<ResizeResult> {
-  const { shrink = false, preallocation = "none", signal } = options;
+export function resizeImage(image: FormatAccess, wanted: NewSize, options: ResizeOptions = {}): Promise<ResizeResult> {
+  return runAsync(resizeImageIo(image, wanted, options), options.signal);
+}
+
+/**
+ * {@link resizeImage} without waiting.
+ * @throws RangeError and ImgError as {@link resizeImage}
+ */
+export function resizeImageSync(image: SyncImage, wanted: NewSize, options: ResizeOptions = {}): ResizeResult {
+  return runSync(resizeImageIo(imageOf(image), wanted, options), options.signal);
+}
+
+/** {@link resizeImage} for use inside other operations. */
+export function* resizeImageIo(image: FormatAccess, wanted: NewSize, options: ResizeOptions): Io<ResizeResult> {
+  const { shrink = false, preallocation = "none" } = options;
   const before = sectorAlignedSize(image);
   const size = newSize(before, wanted);
   if (size <= before && preallocation !== "none") {
@@ -58,7 +76,7 @@ export async function resizeImage(
       { feature: "shrink" },
     );
   }
-  await image.resize(size, preallocation, signal === undefined ? {} : { signal });
+  yield* image.io.resize(size, preallocation);
   return { before, size };
 }
 
