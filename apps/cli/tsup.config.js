@@ -1,5 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { programBuild } from "@img/tooling/tsup";
+import { build } from "tsup";
+
+// Made for starting fast, because a command that takes milliseconds is called by scripts, over and over:
+// - CommonJS: the loader of ES modules takes several milliseconds before the first line runs.
+// - Each verb is a file with all that it needs and nothing else, loaded when it is asked for. Parts that verbs share would be fewer bytes
+//   on disk, but everything that any verb takes from a package would come along.
+// - The codecs are a file of their own, loaded when the first compressed cluster is met.
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
 
@@ -11,41 +19,141 @@ const verbs = readdirSync(new URL("src/verbs", import.meta.url))
   .map((name) => name.slice(0, -".ts".length));
 
 /**
- * Leaves a verb's file where it is until it is asked for. Each verb is a file with all that it needs and nothing else, which starts faster than
- * parts that verbs share: there, everything that any verb takes from a package comes along.
+ * @typedef {NonNullable<import("tsup").Options["esbuildPlugins"]>[number]} Plugin
+ */
+
+/**
+ * Leaves a verb's file where it is until it is asked for; by `require`, because `import()` would load the loader of ES modules after all.
  *
- * @type {NonNullable<import("tsup").Options["esbuildPlugins"]>[number]}
+ * @type {Plugin}
  */
 const lazyVerbs = {
   name: "lazy-verbs",
-  setup(build) {
-    build.onResolve({ filter: /^\.\/[a-z-]+\.ts$/ }, ({ kind, path }) =>
-      kind === "dynamic-import" && verbs.includes(path.slice(2, -3))
-        ? { path: `./verb-${path.slice(2, -3)}.js`, external: true }
-        : undefined,
-    );
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/verbs\/verbs\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replaceAll(
+        /\bimport\("\.\/([a-z-]+)\.ts"\)/g,
+        'Promise.resolve(require("./verb-$1.js"))',
+      ),
+      loader: "ts",
+    }));
+    bundler.onResolve({ filter: /^\.\/verb-[a-z-]+\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
-const build = programBuild({
-  entry: {
-    img: "src/img.ts",
-    "node-worker": "../../packages/operations/src/node-worker.ts",
-    ...Object.fromEntries(verbs.map((verb) => [`verb-${verb}`, `src/verbs/${verb}.ts`])),
+/**
+ * Leaves the codecs in their file until one is asked for.
+ *
+ * @type {Plugin}
+ */
+const lazyCodecs = {
+  name: "lazy-codecs",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^#codecs$/ }, ({ path }) => ({ path, namespace: "lazy-codecs" }));
+    bundler.onResolve({ filter: /^\.\/codecs\.js$/, namespace: "lazy-codecs" }, ({ path }) => ({
+      path,
+      external: true,
+    }));
+    bundler.onLoad({ filter: /./, namespace: "lazy-codecs" }, () => ({
+      contents: `
+        const load = () => require("./codecs.js").codecs;
+        export const codecs = { get zlib() { return load().zlib; }, get zstd() { return load().zstd; } };
+      `,
+    }));
   },
-  esbuildPlugins: [lazyVerbs],
-  define: { __IMG_VERSION__: JSON.stringify(version) },
-});
+};
+
+/**
+ * Lets go of the modules of Node that a verb doesn't use.
+ *
+ * @type {Plugin}
+ */
+const unusedBuiltins = {
+  name: "unused-builtins",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, external: true, sideEffects: false }));
+  },
+};
+
+/**
+ * Keeps `lru-cache` from asking for `performance`, which Node makes when it is first asked for. The clock is for entries that age, ours don't.
+ *
+ * @type {Plugin}
+ */
+const noClock = {
+  name: "no-clock",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/lru-cache\/.*\.js$/ }, ({ path }) => ({
+      contents: `const performance = undefined;\n${readFileSync(path, "utf8")}`,
+    }));
+  },
+};
+
+/**
+ * Leaves out what changes an image and what checks one. `info` opens images for inspection only, where the driver refuses both by itself; what
+ * stands here instead is never called.
+ *
+ * @type {Plugin}
+ */
+const onlyReading = {
+  name: "only-reading",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.\.?\/(write|check|create)\// }, ({ path, importer }) => {
+      const target = resolve(dirname(importer), path);
+      const inside = /\/packages\/qcow2\/src\/(write|check|create)\//;
+      return inside.test(target) && !inside.test(importer) ? { path: target, namespace: "left-out" } : undefined;
+    });
+    bundler.onLoad({ filter: /./, namespace: "left-out" }, ({ path }) => ({
+      contents: [...readFileSync(path, "utf8").matchAll(/^export (?:function\*?|class|const) (\w+)/gm)]
+        .map(([, name]) => `export function ${name}() { throw new Error("${name} isn't part of this program"); }`)
+        .join("\n"),
+    }));
+  },
+};
+
+const verbFiles = verbs.map((verb) => [`verb-${verb}`, `src/verbs/${verb}.ts`]);
+
+/**
+ * @param {import("tsup").Options & { entry: Record<string, string> }} options
+ * @returns {import("tsup").Options}
+ */
+function bundle(options) {
+  const program = programBuild({
+    format: "cjs",
+    // `import.meta.url`
+    shims: true,
+    clean: false,
+    outExtension: () => ({ js: ".js" }),
+    // Nobody debugs the published program with them, and there would be one for each verb.
+    sourcemap: false,
+    define: { __IMG_VERSION__: JSON.stringify(version) },
+    ...options,
+    esbuildPlugins: [lazyVerbs, lazyCodecs, unusedBuiltins, noClock, ...(options.esbuildPlugins ?? [])],
+  });
+  return {
+    ...program,
+    esbuildOptions(esbuild, context) {
+      program.esbuildOptions?.(esbuild, context);
+      // Names stay: a stack trace in a report has to be readable.
+      esbuild.minifyWhitespace = true;
+      esbuild.minifySyntax = true;
+    },
+  };
+}
 
 export default {
-  ...build,
-  // Nobody debugs the published program with them, and there would be one for each verb.
-  sourcemap: false,
-  /** @type {NonNullable<import("tsup").Options["esbuildOptions"]>} */
-  esbuildOptions(options, context) {
-    build.esbuildOptions?.(options, context);
-    // Names stay: a stack trace in a report has to be readable.
-    options.minifyWhitespace = true;
-    options.minifySyntax = true;
+  ...bundle({
+    entry: {
+      img: "src/img.ts",
+      codecs: "../../packages/qcow2/src/codecs/node.ts",
+      "node-worker": "../../packages/operations/src/node-worker.ts",
+      ...Object.fromEntries(verbFiles.filter(([name]) => name !== "verb-info")),
+    },
+    clean: true,
+  }),
+  async onSuccess() {
+    await build(bundle({ entry: { "verb-info": "src/verbs/info.ts" }, esbuildPlugins: [onlyReading], config: false }));
+    // The sources are ES modules, what is made of them isn't.
+    writeFileSync(new URL("dist/package.json", import.meta.url), '{ "type": "commonjs" }\n');
   },
 };

@@ -1,16 +1,12 @@
 #!/usr/bin/env node
-import module from "node:module";
+import { main } from "./main.ts";
 
-// Node ≥ 22.1 keeps compiled code between runs; it has to be asked before the code is loaded.
-(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+// Node ≥ 22.1 keeps compiled code between runs; it has to be asked before a verb is loaded. An older one isn't: loading the module takes time.
+if (Number.parseInt(process.versions.node, 10) >= 22) {
+  const module = process.getBuiltinModule("node:module") as { enableCompileCache?: () => unknown };
+  module.enableCompileCache?.();
+}
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") {
-    throw error;
-  }
-  // nobody reads on: nothing more to say
-  process.exit(1);
+void main(process.argv).then((code) => {
+  process.exitCode = code;
 });
-
-const { main } = await import("./main.ts");
-process.exitCode = await main(process.argv);

@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { writeSync } from "node:fs";
 import { basename } from "node:path";
+import { CommandError } from "./errors/command-error.ts";
+import { strerror } from "./errors/strerror.ts";
 
 /** Characters that are collected before they go out. */
 const bufferLength = 64 * 1024;
@@ -8,15 +11,18 @@ const bufferLength = 64 * 1024;
 export class Terminal {
   /** What the program was called as. */
   readonly program: string;
-  /** Whether a person watches the standard error output. */
-  readonly isInteractive: boolean;
-  readonly #color: boolean;
+  #isInteractive: boolean | undefined;
   #buffered = "";
 
   constructor(scriptPath: string | undefined) {
     this.program = basename(scriptPath ?? "img").replace(/\.[cm]?js$/, "");
-    this.isInteractive = process.stderr.isTTY && process.env["TERM"] !== "dumb";
-    this.#color = this.isInteractive && (process.env["NO_COLOR"] ?? "") === "";
+  }
+
+  /** Whether a person watches the standard error output. */
+  get isInteractive(): boolean {
+    // asked for late, because Node makes a stream for it
+    this.#isInteractive ??= process.stderr.isTTY && process.env["TERM"] !== "dumb";
+    return this.#isInteractive;
   }
 
   /** Adds to the standard output. It goes out with {@link flush}, or when much has come together. */
@@ -27,13 +33,19 @@ export class Terminal {
     }
   }
 
-  /** Writes what was printed; waits for whoever reads it. */
+  /** Writes what was printed; waits for whoever reads it. Ends the process when nobody does any more. */
   async flush(): Promise<void> {
-    const text = this.#buffered;
+    const bytes = Buffer.from(this.#buffered);
     this.#buffered = "";
-    if (text !== "" && !process.stdout.write(text)) {
+    const rest = bytes.subarray(bytes.length === 0 ? 0 : writeNow(bytes));
+    if (rest.length > 0 && !this.#stream().write(rest)) {
       await once(process.stdout, "drain");
     }
+  }
+
+  /** Writes to the standard output at once: what is to be seen while the command goes on. */
+  write(text: string): void {
+    this.#stream().write(text);
   }
 
   /** Writes to the standard error output at once. */
@@ -41,8 +53,43 @@ export class Terminal {
     process.stderr.write(text);
   }
 
+  #stream(): NodeJS.WriteStream {
+    if (process.stdout.listenerCount("error", failOutput) === 0) {
+      process.stdout.on("error", failOutput);
+    }
+    return process.stdout;
+  }
+
   /** `text` in a colour (an SGR code), where colours are welcome. */
   paint(code: number, text: string): string {
-    return this.#color ? `\u001b[${String(code)}m${text}\u001b[0m` : text;
+    return this.isInteractive && (process.env["NO_COLOR"] ?? "") === ""
+      ? `\u001b[${String(code)}m${text}\u001b[0m`
+      : text;
   }
+}
+
+/**
+ * Writes to the standard output without a stream, which would take Node longer to make than most of our answers take.
+ * @returns how many bytes went out; the rest has to wait, because the reader is slow
+ */
+function writeNow(bytes: Uint8Array): number {
+  let done = 0;
+  try {
+    while (done < bytes.length) {
+      done += writeSync(1, bytes, done);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
+      failOutput(error as NodeJS.ErrnoException);
+    }
+  }
+  return done;
+}
+
+/** @throws CommandError unless nobody reads on: then there is nothing more to say, and the process ends */
+function failOutput({ code = "", message }: NodeJS.ErrnoException): void {
+  if (code === "EPIPE") {
+    process.exit(1);
+  }
+  throw new CommandError(`cannot write to the standard output: ${strerror(code) ?? message}`);
 }

@@ -1,5 +1,5 @@
 import { ImgError, type FormatAccess, type Io, type Storage } from "@img/format-core";
-import type { Codecs } from "./codecs/codec.ts";
+import type { ClusterCodec } from "./codecs/codec.ts";
 import { hasFeature, incompatible } from "./header/features.ts";
 import type { Qcow2Header } from "./header/header.ts";
 import { sectorSize } from "./header/layout.ts";
@@ -30,7 +30,8 @@ export interface ImageTablesParts {
   readonly header: Qcow2Header;
   /** The snapshot whose disk is shown; `undefined`: the disk as it is. */
   readonly snapshot: Snapshot | undefined;
-  readonly codecs: Codecs;
+  /** Gives the codec of the compressed clusters, once one is met: many images have none. */
+  readonly codec: () => ClusterCodec;
   readonly l2CacheSize: number | undefined;
   readonly clusterCacheSize: number | undefined;
   /** Where tables come from while the image is written; without it they are only read. */
@@ -79,7 +80,7 @@ export class ImageTables {
     this.refcounts = new RefcountReader(storage, header);
     this.decompressed = new DecompressedClusters(
       storage,
-      parts.codecs[header.compressionType],
+      parts.codec,
       clusterSize,
       parts.clusterCacheSize ?? defaultClusterCacheSize,
     );

@@ -183,7 +183,7 @@ export class Qcow2Image implements FormatDriver {
   *writeCompressed(from: IoVector, offset: GuestOffset): Io<void> {
     const writer = this.#writing();
     yield* writer.ready();
-    const codec = this.#parts.codecs[this.#header.compressionType];
+    const codec = this.#parts.codec();
     if (codec.load !== undefined) {
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }

@@ -21,7 +21,7 @@ export function progressLine(args: ParsedArguments, terminal: Terminal): Progres
     return silent;
   }
   if (args.has("p")) {
-    return new QemuProgress();
+    return new QemuProgress(terminal);
   }
   return terminal.isInteractive ? new ProgressBar(terminal) : silent;
 }

@@ -1,4 +1,5 @@
 import type { Progress } from "@img/operations";
+import type { Terminal } from "../terminal.ts";
 import type { ProgressLine } from "./progress-line.ts";
 
 /** Points of a hundred that have to be gained before there is something new to print. */
@@ -6,13 +7,18 @@ const step = 2;
 
 /** `    (45.34/100%)` on the standard output, each time over the last: programs look for it. */
 export class QemuProgress implements ProgressLine {
+  readonly #terminal: Terminal;
   #printed: number | undefined;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
 
   show({ done, total }: Progress): void {
     const percent = total === 0 ? 100 : (done / total) * 100;
     if (this.#printed === undefined || percent - this.#printed >= step || (percent === 100 && this.#printed < 100)) {
       this.#printed = percent;
-      process.stdout.write(`    (${percent.toFixed(2)}/100%)\r`);
+      this.#terminal.write(`    (${percent.toFixed(2)}/100%)\r`);
     }
   }
 
@@ -21,6 +27,6 @@ export class QemuProgress implements ProgressLine {
   }
 
   end(): void {
-    process.stdout.write("\n");
+    this.#terminal.write("\n");
   }
 }

@@ -13,18 +13,21 @@ function* refuseStore(): Io<void> {
 /** Reads compressed clusters, and keeps the latest of them inflated. */
 export class DecompressedClusters {
   readonly #storage: Storage;
-  readonly #codec: ClusterCodec;
-  #codecLoaded = false;
+  readonly #findCodec: () => ClusterCodec;
+  #codec: ClusterCodec | undefined;
   readonly #clusterSize: number;
   readonly #cache: TableCache<number, Uint8Array>;
   /** What is being read just now, by host offset: length of the compressed data, and how many read it. */
   readonly #reading = new Map<number, { length: number; readers: number }>();
   #compressed: Uint8Array | undefined;
 
-  /** @param maxBytes - what may be kept; at least two clusters are */
-  constructor(storage: Storage, codec: ClusterCodec, clusterSize: number, maxBytes: number) {
+  /**
+   * @param findCodec - asked when the first cluster is decompressed
+   * @param maxBytes - what may be kept; at least two clusters are
+   */
+  constructor(storage: Storage, findCodec: () => ClusterCodec, clusterSize: number, maxBytes: number) {
     this.#storage = storage;
-    this.#codec = codec;
+    this.#findCodec = findCodec;
     this.#clusterSize = clusterSize;
     const load = (offset: number): Io<Uint8Array> => this.#load(offset);
     this.#cache = new TableCache<number, Uint8Array>({
@@ -94,12 +97,12 @@ export class DecompressedClusters {
   }
 
   *#decompress(place: CompressedCluster, target: Uint8Array): Io<void> {
-    yield* this.#loadCodec();
+    const codec = yield* this.#loadCodec();
     const buffer = this.#takeBuffer(place.length);
     try {
       const source = buffer.subarray(0, place.length);
       yield* readStorage(this.#storage, IoVector.single(source), place.offset);
-      this.#codec.decompressInto(source, target);
+      codec.decompressInto(source, target);
     } catch (cause) {
       if (cause instanceof ImgError && cause.code === "ERR_IMG_CORRUPT") {
         throw new ImgError(
@@ -114,13 +117,17 @@ export class DecompressedClusters {
     }
   }
 
-  *#loadCodec(): Io<void> {
-    const codec = this.#codec;
-    if (!this.#codecLoaded && codec.load !== undefined) {
+  *#loadCodec(): Io<ClusterCodec> {
+    if (this.#codec !== undefined) {
+      return this.#codec;
+    }
+    const codec = this.#findCodec();
+    if (codec.load !== undefined) {
       // where waiting is impossible, a codec prepares itself when it is used
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }
-    this.#codecLoaded = true;
+    this.#codec = codec;
+    return codec;
   }
 
   /** The buffer that the last read used, if nobody else uses it and it is long enough. */
