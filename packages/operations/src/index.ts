@@ -1,4 +1,4 @@
-export { bench, type BenchResult } from "./bench/bench.ts";
+export { bench, benchSync, type BenchResult } from "./bench/bench.ts";
 export type { BenchOptions } from "./bench/bench-settings.ts";
 export { qemuCheck, qemuCheckLine, type QemuCheck } from "./check/qemu-check.ts";
 export { compare, compareSync, type CompareOptions, type CompareResult } from "./compare/compare.ts";

@@ -5,6 +5,7 @@ export {
   type CheckedImageSpec,
   type CheckImageFileOptions,
 } from "./node/check-image-file.ts";
+export { compareImageFiles, compareImageFilesSync, type CompareImageFilesOptions } from "./node/compare-image-files.ts";
 export {
   convertImages,
   convertImagesSync,
@@ -23,4 +24,18 @@ export {
 export { ddImageFile, ddImageFileSync, type DdImageFileOptions, type DdImageFileResult } from "./node/dd-image-file.ts";
 export { defaultFormats } from "./node/default-formats.ts";
 export type { GateSpec, ImageSpec } from "./node/image-spec.ts";
+export {
+  infoImageFile,
+  infoImageFileSync,
+  type InfoImageFileOptions,
+  type InspectedImageSpec,
+} from "./node/info-image-file.ts";
+export {
+  infoImageFileChain,
+  infoImageFileChainSync,
+  type InfoImageFileChainOptions,
+} from "./node/info-image-file-chain.ts";
+export { mapImageFile, mapImageFileSync, type MapImageFileOptions } from "./node/map-image-file.ts";
+export { measureImageFile, measureImageFileSync, type MeasureImageFileOptions } from "./node/measure-image-file.ts";
 export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";
+export { resizeImageFile, resizeImageFileSync, type ResizeImageFileOptions } from "./node/resize-image-file.ts";

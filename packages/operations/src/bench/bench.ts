@@ -1,6 +1,8 @@
-import { ImgError, runAsync, type FormatAccess } from "@img/format-core";
-import { sectorAlignedSize } from "../image-size.ts";
+import { moveFastSync, runAsync, runSync, type FormatAccess } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
 import { Pacer } from "../pacer.ts";
+import { imageOf, type SyncImage } from "../sync-image.ts";
+import { BenchRequests } from "./bench-requests.ts";
 import { benchSettings, type BenchOptions, type BenchSettings } from "./bench-settings.ts";
 
 /** What {@link bench} measured. */
@@ -27,17 +29,43 @@ export async function bench(image: FormatAccess, options: BenchOptions = {}): Pr
   return new BenchRun(image, settings, options.signal).run();
 }
 
+/**
+ * {@link bench} without waiting: one request after the other, whatever `depth` says.
+ * @throws RangeError and ImgError as {@link bench}
+ */
+export function benchSync(image: SyncImage, options: BenchOptions = {}): BenchResult {
+  const settings = benchSettings(options);
+  options.signal?.throwIfAborted();
+  const access = imageOf(image);
+  const requests = new BenchRequests(access, settings);
+  const verb = settings.write ? "write" : "read";
+  let flushes = 0;
+  let vector: IoVector | undefined;
+  const began = performance.now();
+  while (requests.left > 0) {
+    const offset = requests.next();
+    vector ??= IoVector.single(requests.makeBuffer());
+    if (!moveFastSync(access, verb, vector, offset)) {
+      runSync(access.io[verb](vector, offset));
+    }
+    if (requests.isFlushDue() || (settings.drain && settings.flushInterval > 0 && requests.left === 0)) {
+      flushes++;
+      runSync(access.io.flush());
+      runSync(access.io.sync());
+    }
+  }
+  return { seconds: (performance.now() - began) / 1000, flushes };
+}
+
 class BenchRun {
   readonly #image: FormatAccess;
   readonly #settings: BenchSettings;
   readonly #signal: AbortSignal | undefined;
-  readonly #size: number;
+  readonly #requests: BenchRequests;
   readonly #pacer = new Pacer();
   /** All writes send the same bytes. */
-  readonly #written: Uint8Array | undefined;
+  #written: Uint8Array | undefined;
   readonly #flushesInFlight = new Set<Promise<void>>();
-  #left: number;
-  #offset: number;
   #flushes = 0;
   #failed = false;
   #failure: unknown;
@@ -46,20 +74,15 @@ class BenchRun {
     this.#image = image;
     this.#settings = settings;
     this.#signal = signal;
-    this.#size = sectorAlignedSize(image);
-    this.#left = settings.count;
-    this.#offset = settings.offset;
-    if (settings.count > 0 && settings.write && settings.offset + settings.length <= this.#size) {
-      this.#written = new Uint8Array(settings.length).fill(settings.pattern);
-    }
+    this.#requests = new BenchRequests(image, settings);
   }
 
   async run(): Promise<BenchResult> {
     const { flushInterval, drain } = this.#settings;
     const began = performance.now();
     const drained = flushInterval > 0 && drain;
-    while (this.#left > 0 && !this.#failed) {
-      await this.#sendUntil(drained ? Math.max(0, this.#left - flushInterval) : 0);
+    while (this.#requests.left > 0 && !this.#failed) {
+      await this.#sendUntil(drained ? Math.max(0, this.#requests.left - flushInterval) : 0);
       if (drained) {
         await this.#flush();
       }
@@ -76,21 +99,21 @@ class BenchRun {
     const { depth } = this.#settings;
     const workers: Promise<void>[] = [];
     // where storages answer at once, the first worker does everything before there is a second one
-    for (let index = 0; index < depth && this.#left > left && !this.#failed; index++) {
+    for (let index = 0; index < depth && this.#requests.left > left && !this.#failed; index++) {
       workers.push(this.#work(left));
     }
     await Promise.all(workers);
   }
 
   async #work(left: number): Promise<void> {
-    let buffer = this.#written;
+    let buffer: Uint8Array | undefined;
     let sent = 0;
     try {
-      while (this.#left > left && !this.#failed) {
-        const offset = this.#next();
-        const flushAfter = this.#isFlushDue();
+      while (this.#requests.left > left && !this.#failed) {
+        const offset = this.#requests.next();
+        const flushAfter = !this.#settings.drain && this.#requests.isFlushDue();
         // not made before the request is known to lie in the disk
-        buffer ??= new Uint8Array(this.#settings.length);
+        buffer ??= this.#makeBuffer();
         await (this.#settings.write ? this.#image.write(buffer, offset) : this.#image.read(buffer, offset));
         if (flushAfter) {
           this.#flushMeanwhile();
@@ -104,26 +127,8 @@ class BenchRun {
     }
   }
 
-  /** Where the next request begins. */
-  #next(): number {
-    const { length, step } = this.#settings;
-    const offset = this.#offset;
-    if (offset + length > this.#size) {
-      throw new ImgError(
-        "ERR_IMG_OUT_OF_RANGE",
-        `${String(length)} bytes at ${String(offset)} end behind the disk's ${String(this.#size)}`,
-        { feature: "request" },
-      );
-    }
-    this.#left--;
-    this.#offset = this.#size === 0 ? 0 : (offset + step) % this.#size;
-    return offset;
-  }
-
-  /** Whether the request that was begun last is the last before a flush that nobody waits for. */
-  #isFlushDue(): boolean {
-    const { count, drain, flushInterval } = this.#settings;
-    return flushInterval > 0 && !drain && (count - this.#left) % flushInterval === 0;
+  #makeBuffer(): Uint8Array {
+    return this.#settings.write ? (this.#written ??= this.#requests.makeBuffer()) : this.#requests.makeBuffer();
   }
 
   async #flush(): Promise<void> {

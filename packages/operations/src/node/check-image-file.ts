@@ -11,6 +11,7 @@ import {
 import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
 import { abortable } from "../abortable.ts";
 import { defaultFormats } from "./default-formats.ts";
+import { fileOptions } from "./file-options.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
 import { openerOf } from "./opener-of.ts";
@@ -52,16 +53,8 @@ export function checkImageFileSync(spec: CheckedImageSpec, options: CheckImageFi
 
 function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
   const formats = options.formats ?? defaultFormats();
-  const storage = yield* (
-    openerOf(spec)?.open(spec.path, { writable: false }) ??
-    openFile(spec.path, {
-      blocking: spec.blocking ?? "always",
-      ...(spec.direct === undefined ? {} : { direct: spec.direct }),
-      ...(spec.lock === undefined ? {} : { lock: spec.lock }),
-      ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
-      ...(spec.native === undefined ? {} : { native: spec.native }),
-    })
-  );
+  const opening = openerOf(spec)?.open(spec.path, { writable: false });
+  const storage = yield* opening ?? openFile(spec.path, fileOptions(spec));
   let result: CheckedImageFile;
   try {
     const format = spec.format === undefined ? (yield* formats.probeIo(storage)).format : formats.get(spec.format);

@@ -1,27 +1,22 @@
 import {
-  allowAll,
-  allowWithin,
   closeAfterFailure,
-  denyAll,
   ImgError,
-  openerByScheme,
   runAsync,
   runSync,
   type FormatAccess,
   type FormatRegistry,
   type Io,
-  type OpenGate,
-  type OpenGateOptions,
   type RegistryOpenOptions,
   type Storage,
 } from "@img/format-core";
 import type { Qcow2OpenOptions } from "@img/qcow2";
 import type { RawOpenOptions } from "@img/raw";
-import { fileOpener, type FileOpenOptions } from "@img/storage-fs";
 import { closesWith } from "./closes-with.ts";
 import { defaultFormats } from "./default-formats.ts";
-import type { GateSpec, ImageSpec } from "./image-spec.ts";
+import { fileOptions } from "./file-options.ts";
+import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
+import { openGate } from "./open-gate.ts";
 import { openerOf } from "./opener-of.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 
@@ -119,24 +114,4 @@ function checkAsked(spec: ImageSpec, format: string): void {
   if (spec.snapshot !== undefined) refuse("snapshots");
   if (spec.backing !== undefined && spec.backing !== null) refuse("backing image");
   if (spec.dataFile !== undefined && spec.dataFile !== null) refuse("data file");
-}
-
-function fileOptions(spec: ImageSpec): Omit<FileOpenOptions, "writable"> {
-  return {
-    blocking: spec.blocking ?? "always",
-    ...(spec.direct === undefined ? {} : { direct: spec.direct }),
-    ...(spec.lock === undefined ? {} : { lock: spec.lock }),
-    ...(spec.forceShare === undefined ? {} : { forceShare: spec.forceShare }),
-    ...(spec.native === undefined ? {} : { native: spec.native }),
-  };
-}
-
-function openGate(spec: ImageSpec, formats: FormatRegistry): OpenGate {
-  const gate: GateSpec = spec.gate ?? "deny-all";
-  if (gate === "deny-all") {
-    return denyAll;
-  }
-  const opener = openerByScheme(spec.storages ?? {}, fileOpener(fileOptions(spec)));
-  const options: OpenGateOptions = { opener, formats };
-  return gate === "allow-all" ? allowAll(options) : allowWithin(gate.within, options);
 }
