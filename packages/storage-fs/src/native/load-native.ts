@@ -22,9 +22,23 @@ function load(): NativeCalls | undefined {
     return undefined;
   }
   try {
-    return linuxCalls(createRequire(import.meta.url)("koffi") as typeof import("koffi"));
+    return linuxCalls(loadKoffi(createRequire(import.meta.url)));
   } catch {
     // it is optional: not installed, or its binary doesn't fit this system
     return undefined;
+  }
+}
+
+/**
+ * koffi's package for this platform alone has everything that is needed here. What koffi puts around it are warnings about names that it
+ * gave up, which take longer to load than a short command runs.
+ */
+function loadKoffi(require: NodeJS.Require): typeof import("koffi") {
+  const entry = require.resolve("koffi");
+  try {
+    return createRequire(entry)(`@koromix/koffi-${process.platform}-${process.arch}`) as typeof import("koffi");
+  } catch {
+    // koffi was built where it is installed, or is another version
+    return require(entry) as typeof import("koffi");
   }
 }
