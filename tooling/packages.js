@@ -22,6 +22,7 @@ export const PACKAGES = {
   "@img/format-core": { imports: ["@img/io-vector"], node: [] },
   "@img/raw": { imports: CORE, node: [] },
   "@img/qcow2": { imports: CORE, node: ["src/codecs/node.ts"] },
+  "@img/storage-adapters": { imports: CORE, node: [] },
   "@img/storage-fs": { imports: CORE, node: EVERYTHING },
   "@img/sync": { imports: CORE, node: [] },
   "@img/testing": { imports: CORE, node: EVERYTHING },
@@ -33,7 +34,16 @@ export const PACKAGES = {
     node: EVERYTHING,
   },
   "@img/interop": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-adapters",
+      "@img/storage-fs",
+      "@img/sync",
+      "@img/operations",
+      "@img/testing",
+    ],
     node: EVERYTHING,
   },
   "@img/bench": {
