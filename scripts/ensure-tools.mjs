@@ -12,6 +12,7 @@ const TOOLS = {
   nbdkit: "nbdkit",
   "nbd-client": "nbd-client",
   fio: "fio",
+  chromium: "chromium",
 };
 
 /** Administrators' programs are not on everybody's PATH. */

@@ -9,7 +9,7 @@ import { root } from "./root.mjs";
  */
 export function testReports() {
   const below = (/** @type {string} */ parent) => readdirSync(join(root, parent)).map((name) => join(parent, name));
-  return [...below("packages"), ...below("apps"), "interop", "bench", "tooling"]
+  return [...below("packages"), ...below("apps"), "interop", "interop-browser", "bench", "publishing", "tooling"]
     .filter((name) => existsSync(join(root, name, "package.json")))
     .map((name) => ({
       name,

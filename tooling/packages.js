@@ -24,7 +24,7 @@ export const PACKAGES = {
   "@img/qcow2": { imports: CORE, node: ["src/codecs/node.ts"] },
   "@img/storage-adapters": { imports: CORE, node: [] },
   "@img/storage-fs": { imports: CORE, node: EVERYTHING },
-  "@img/sync": { imports: CORE, node: [] },
+  "@img/sync": { imports: CORE, node: NODE_ENTRIES },
   "@img/testing": { imports: CORE, node: EVERYTHING },
   "@img/operations": { imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs"], node: NODE_ENTRIES },
   "@img/nbd": { imports: CORE, node: NODE_ENTRIES },
@@ -46,8 +46,17 @@ export const PACKAGES = {
     ],
     node: EVERYTHING,
   },
+  "@img/interop-browser": {
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-adapters", "@img/sync", "@img/operations"],
+    node: ["src/host/**"],
+  },
   "@img/bench": {
     imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/testing"],
+    node: EVERYTHING,
+  },
+  // Imports nothing: it builds, packs and installs all that is published.
+  "@img/publishing": {
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
     node: EVERYTHING,
   },
   "@img/tooling": { imports: [], node: EVERYTHING },

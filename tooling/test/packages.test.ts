@@ -17,7 +17,7 @@ interface Manifest {
 
 const directories = ["packages", "apps"]
   .flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(parent, name)))
-  .concat("interop", "bench", "tooling");
+  .concat("interop", "interop-browser", "bench", "publishing", "tooling");
 const manifests = directories.map((directory) => ({
   directory,
   manifest: readJson(directory, "package.json") as Manifest,
@@ -47,7 +47,7 @@ describe("the table of packages", () => {
 /** turbo looks at all dependencies alike, so development ones have to be in its list. */
 function turboAllows(name: string, imports: readonly string[]): string[] {
   const forTests = FOR_TESTS.filter((other) => other !== name && !(other === "@img/testing" && isBelowTesting(name)));
-  const commandLine = ["@img/interop", "@img/bench"].includes(name) ? ["@img/cli"] : [];
+  const commandLine = ["@img/interop", "@img/bench", "@img/publishing"].includes(name) ? ["@img/cli"] : [];
   return [...new Set([...imports, ...forTests, ...commandLine])].map(tagOf).sort();
 }
 

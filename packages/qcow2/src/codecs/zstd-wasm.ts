@@ -121,7 +121,7 @@ export function compileZstdAsync(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(wasmBytes());
 }
 
-function wasmBytes(): Uint8Array {
+function wasmBytes(): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(zstdWasmLength);
   inflateInto(decodeBase64(zstdWasmDeflated), bytes);
   return bytes;
