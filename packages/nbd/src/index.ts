@@ -1,2 +1,19 @@
+export type { StatusExtent } from "./protocol/chunk-payload.ts";
+export type { ExportEntry } from "./protocol/export-entry.ts";
+export type { BlockSizes } from "./protocol/info-item.ts";
+export { allocationFlags, commands, type NbdErrorName } from "./protocol/transmission-numbers.ts";
+export type { NamedExport, NbdExports, NbdExportSource } from "./server/export-source.ts";
+export { formatExport, type ExportOptions, type FormatExportOptions } from "./server/format-export.ts";
+export type { ExportZeroOptions, NbdExport, NbdMetaContext } from "./server/nbd-export.ts";
+export type { NbdPeer } from "./server/nbd-peer.ts";
+export { NbdServer, serveConnection, type NbdCloseOptions } from "./server/nbd-server.ts";
+export type {
+  AnsweredRequest,
+  NbdObserver,
+  NbdServerOptions,
+  SecuredStream,
+  ServerTls,
+} from "./server/server-options.ts";
+export { storageExport } from "./server/storage-export.ts";
 export { duplexPair } from "./stream/duplex-pair.ts";
 export type { DuplexStream } from "./stream/duplex-stream.ts";

@@ -1,0 +1,137 @@
+import { chmod, unlink } from "node:fs/promises";
+import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
+import { wrapHostError } from "@img/format-core";
+import { defaultPort } from "../protocol/handshake-numbers.ts";
+import type { NbdServer } from "../server/nbd-server.ts";
+import { SocketStream } from "./socket-stream.ts";
+
+/** After so many idle milliseconds TCP looks whether the peer is still there. */
+const keepAliveDelay = 30_000;
+
+/** Where to listen. */
+export type NbdListenTarget =
+  /** TCP. Default: port 10809 of all addresses of this machine; port 0: any free one. */
+  | { readonly kind: "tcp"; readonly host?: string; readonly port?: number }
+  /**
+   * A Unix socket. `path` may begin with a NUL: an abstract one (Linux). A socket file that nobody listens on is replaced; `mode` sets its permissions, default:
+   * what the umask leaves.
+   */
+  | { readonly kind: "unix"; readonly path: string; readonly mode?: number }
+  /** A socket that listens already, as systemd passes it. */
+  | { readonly kind: "fd"; readonly fd: number };
+
+/** Options of {@link listenNbd}. */
+export interface NbdListenOptions {
+  /** Whether a client may come in; the others are dropped before the first byte. Default: everybody. */
+  readonly accept?: (socket: Socket) => boolean;
+}
+
+/** A server's ear. */
+export interface NbdListener extends AsyncDisposable {
+  /** Where it really listens: with the port that was found free, and the host `::` or `0.0.0.0` for all. */
+  readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** Accepts nobody any more, and removes a Unix socket's file. Connections go on: `NbdServer.close` ends them. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for clients of a server. Any number of listeners may have the same server.
+ * @throws ImgError with the host's code (`EADDRINUSE`, `EACCES`, …)
+ */
+export async function listenNbd(
+  server: NbdServer,
+  target: NbdListenTarget,
+  options: NbdListenOptions = {},
+): Promise<NbdListener> {
+  // replies that are under way when the client ends its side have to arrive
+  const host = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    if (options.accept?.(socket) === false) {
+      socket.destroy();
+      return;
+    }
+    if (target.kind === "tcp") {
+      socket.setKeepAlive(true, keepAliveDelay);
+    }
+    void server.serve(new SocketStream(socket));
+  });
+  try {
+    await listen(host, target);
+  } catch (error) {
+    throw wrapHostError(error, "cannot listen for NBD clients");
+  }
+  // without a listener, errors of accepting (out of descriptors) would end the process
+  host.on("error", () => undefined);
+  const close = async (): Promise<void> => {
+    host.close();
+  };
+  return { address: addressOf(host), close, [Symbol.asyncDispose]: close };
+}
+
+async function listen(host: Server, target: NbdListenTarget): Promise<void> {
+  switch (target.kind) {
+    case "tcp":
+      await listenOnce(host, {
+        port: target.port ?? defaultPort,
+        ...(target.host === undefined ? {} : { host: target.host }),
+      });
+      return;
+    case "fd":
+      await listenOnce(host, { fd: target.fd } as ListenOptions);
+      return;
+    case "unix":
+      await listenUnix(host, target.path);
+      if (target.mode !== undefined && !isAbstract(target.path)) {
+        await chmod(target.path, target.mode);
+      }
+  }
+}
+
+async function listenUnix(host: Server, path: string): Promise<void> {
+  try {
+    await listenOnce(host, { path });
+  } catch (error) {
+    if (isAbstract(path) || !isInUse(error) || (await isAnswering(path))) {
+      throw error;
+    }
+    await unlink(path);
+    await listenOnce(host, { path });
+  }
+}
+
+function listenOnce(host: Server, where: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    host.once("error", reject);
+    host.listen(where, () => {
+      host.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Whether somebody listens; only a socket that refuses is known to be a leftover. */
+function isAnswering(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code !== "ECONNREFUSED");
+    });
+  });
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+}
+
+function isAbstract(path: string): boolean {
+  return path.startsWith("\0");
+}
+
+function addressOf(host: Server): NbdListener["address"] {
+  const address: AddressInfo | string | null = host.address();
+  return typeof address === "object" && address !== null
+    ? { host: address.address, port: address.port }
+    : { path: address ?? "" };
+}

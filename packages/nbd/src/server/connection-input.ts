@@ -1,0 +1,67 @@
+import { isPromise, type MaybePromise } from "@img/format-core";
+import { ByteQueue } from "../protocol/byte-queue.ts";
+import type { DuplexStream } from "../stream/duplex-stream.ts";
+
+/** What came out of waiting for bytes: `more` are there; the peer `ended` its side; we were told to `stop` waiting. */
+export type FillResult = "more" | "ended" | "stop";
+
+/** The receiving side of a connection: bytes that are waited for, and waiting that can be given up. */
+export class ConnectionInput {
+  readonly queue: ByteQueue = new ByteQueue();
+  readonly #stream: DuplexStream;
+  #stopped = false;
+  #onStop: ((result: FillResult) => void) | undefined;
+  #reading: Promise<Uint8Array | undefined> | undefined;
+
+  constructor(stream: DuplexStream) {
+    this.#stream = stream;
+  }
+
+  /** Waits for more bytes and puts them into the queue. @throws why the stream failed */
+  fill(): MaybePromise<FillResult> {
+    if (this.#stopped) {
+      return "stop";
+    }
+    const chunk = this.#stream.read();
+    if (!isPromise(chunk)) {
+      return this.#take(chunk);
+    }
+    return new Promise((resolve, reject) => {
+      this.#onStop = resolve;
+      this.#reading = chunk;
+      chunk.then((bytes) => {
+        this.#onStop = undefined;
+        this.#reading = undefined;
+        resolve(this.#take(bytes));
+      }, reject);
+    });
+  }
+
+  /** From now on nobody waits for bytes any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#onStop?.("stop");
+    this.#onStop = undefined;
+  }
+
+  /** Reads on until the peer ends its side too, and forgets what comes. Never rejects. */
+  async discardRest(): Promise<void> {
+    this.queue.clear();
+    try {
+      let chunk = await (this.#reading ?? this.#stream.read());
+      while (chunk !== undefined) {
+        chunk = await this.#stream.read();
+      }
+    } catch {
+      // the connection is over in any case
+    }
+  }
+
+  #take(chunk: Uint8Array | undefined): FillResult {
+    if (chunk === undefined) {
+      return "ended";
+    }
+    this.queue.push(chunk);
+    return "more";
+  }
+}
