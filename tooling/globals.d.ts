@@ -83,3 +83,8 @@ declare var crypto: {
   getRandomValues<T extends ArrayBufferView>(array: T): T;
   randomUUID(): string;
 };
+
+interface ImportMeta {
+  /** Where the module lies. */
+  readonly url: string;
+}
