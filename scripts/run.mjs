@@ -8,6 +8,7 @@ const CHECKS = [
   "lint",
   "publint",
   "attw",
+  "api:check",
   "format:check",
   "knip",
   "boundaries",
@@ -28,6 +29,7 @@ const tasks = {
     const { start } = await import("./start.mjs");
     return await start(args);
   },
+  api: (args) => turbo(["run", "api", "--output-logs", "new-only", ...(args.length > 0 ? ["--", ...args] : [])]),
   bench: (args) => turbo(["run", "bench", "--output-logs", "new-only", ...(args.length > 0 ? ["--", ...args] : [])]),
 };
 

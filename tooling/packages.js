@@ -55,8 +55,19 @@ export const PACKAGES = {
     node: EVERYTHING,
   },
   // Imports nothing: it builds, packs and installs all that is published.
+  // Imports none of them: it builds, packs and installs all that are published.
   "@img/publishing": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-adapters",
+      "@img/storage-fs",
+      "@img/sync",
+      "@img/nbd",
+      "@img/operations",
+      "@img/testing",
+    ],
     node: EVERYTHING,
   },
   "@img/tooling": { imports: [], node: EVERYTHING },

@@ -1,0 +1,63 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { runProgram, type Outcome } from "./run-program.ts";
+
+/** Somebody who uses the packages: an empty directory outside of the workspace, and the Node on their `PATH`. */
+export class Stranger implements Disposable {
+  /** Absolute. */
+  readonly directory: string = mkdtempSync(join(tmpdir(), "img-stranger-"));
+  readonly #env: NodeJS.ProcessEnv;
+
+  /**
+   * @param registry where our packages come from; others come from where they always come from
+   * @param nodeDirectory of the `node` to use; default the one that runs
+   */
+  constructor(registry: string, nodeDirectory?: string) {
+    this.#env = environment(nodeDirectory);
+    this.write("package.json", `{ "private": true, "type": "module" }\n`);
+    this.write(
+      ".npmrc",
+      [`@img:registry=${registry}`, "engine-strict=true", "audit=false", "fund=false", ""].join("\n"),
+    );
+  }
+
+  file(name: string): string {
+    return join(this.directory, name);
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(this.file(name), text);
+  }
+
+  /** Copies a file or a directory from elsewhere. */
+  bring(from: string, name: string): void {
+    cpSync(from, this.file(name), { recursive: true });
+  }
+
+  /** @throws Error with what was said when it ends with anything but 0 */
+  async run(program: string, ...args: string[]): Promise<Outcome> {
+    const outcome = await this.try(program, ...args);
+    if (outcome.code === 0) return outcome;
+    throw new Error(`${program} ${args.join(" ")} ended with ${outcome.code}\n${outcome.stdout}${outcome.stderr}`);
+  }
+
+  try(program: string, ...args: string[]): Promise<Outcome> {
+    return runProgram(program, args, { cwd: this.directory, env: this.#env });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Without what the package managers that started the tests say to their children. */
+function environment(nodeDirectory: string | undefined): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|NODE_(ENV|OPTIONS|PATH|V8_COVERAGE)$|VITEST|INIT_CWD)/i.test(name),
+  );
+  const env: NodeJS.ProcessEnv = Object.fromEntries(entries);
+  const path = (env["PATH"] ?? "").split(delimiter).filter((part) => !part.includes("node_modules"));
+  env["PATH"] = [...(nodeDirectory === undefined ? [] : [nodeDirectory]), ...path].join(delimiter);
+  return env;
+}

@@ -1,0 +1,10 @@
+import { packageTests } from "@img/tooling/vitest";
+
+export default packageTests({
+  test: {
+    globalSetup: ["test/support/packed-packages.ts"],
+    // Installs fetch what isn't ours from the registry.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+  },
+});
