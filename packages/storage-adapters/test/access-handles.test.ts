@@ -33,7 +33,7 @@ describe("an access handle", () => {
     "restores its length when growing fails, preallocation %s",
     (mode) => {
       const file = new FakeFile(contents);
-      file.quota = 2 ** 20;
+      file.quota = 3 * 2 ** 20;
       const storage = syncAccessHandleStorage(new FakeAccessHandle(file));
       expect(() => storage.resizeSync?.(2 ** 22, mode)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
       expect(storage.size).toBe(contents.length);

@@ -115,6 +115,24 @@ describe("a file handle", () => {
     await storage[Symbol.asyncDispose]();
   });
 
+  it("asks for no more buffers at once than hosts take", async () => {
+    const handle = await open(file(), "r+");
+    const counts: number[] = [];
+    const storage = await fileHandleStorage(
+      changed(handle, {
+        readv: (buffers, position) => {
+          counts.push(buffers.length);
+          return handle.readv(buffers, position);
+        },
+      }),
+    );
+    const pieces = Array.from({ length: 1500 }, () => new Uint8Array(2));
+    await storage.read(new IoVector(pieces), 0);
+    expect(counts).toEqual([1, 1024, 476]);
+    expect(Buffer.compare(Buffer.concat(pieces), contents.subarray(0, 3000))).toBe(0);
+    await storage[Symbol.asyncDispose]();
+  });
+
   it("fails when the host takes nothing, and knows its length afterwards", async () => {
     const handle = await open(file(), "r+");
     let writes = 0;

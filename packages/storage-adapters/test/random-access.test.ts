@@ -117,6 +117,24 @@ describe("random-access-file", () => {
     await storage[Symbol.asyncDispose]();
   });
 
+  it("isn't read to find old bytes where its file says that it takes no space", async () => {
+    const object = new RandomAccessFile(file());
+    let reads = 0;
+    const read: RandomAccessLike["read"] = (offset, size, done) => {
+      reads++;
+      object.read(offset, size, done);
+    };
+    const truncate: NonNullable<RandomAccessLike["truncate"]> = (size, done) => {
+      object.truncate(size, done);
+    };
+    const storage = await randomAccessStorage(changed(object, { read, truncate }), writable);
+    await storage.resize?.(0);
+    await storage.resize?.(10_000);
+    expect(reads).toBe(0);
+    expect(await readBytes(storage, 0, 10_000)).toEqual(new Uint8Array(10_000));
+    await storage[Symbol.asyncDispose]();
+  });
+
   it("stays sparse when it shrinks to nothing and grows again", async () => {
     const path = file();
     const storage = await randomAccessStorage(new RandomAccessFile(path), writable);

@@ -145,7 +145,7 @@ describe("ranges", () => {
         new Promise((_resolve, reject) => {
           signal.addEventListener("abort", () => {
             events.push("aborted");
-            reject(signal.reason as Error);
+            reject(new DOMException("request aborted", "AbortError"));
           });
         }),
       close: () => {
