@@ -285,7 +285,7 @@ export class Handshake {
       throw new OptionRefusal(replyTypes.errPolicy, "this server has no TLS");
     }
     if (this.#input.queue.length > 0) {
-      throw new ImgError("EPROTO", "bytes behind NBD_OPT_STARTTLS that nobody may trust");
+      throw new ImgError("ERR_IMG_DENIED", "bytes in the clear behind NBD_OPT_STARTTLS");
     }
     await this.#reply(optionTypes.startTls, replyTypes.ack);
     // nothing that was said in the clear counts

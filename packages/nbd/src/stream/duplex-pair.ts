@@ -22,6 +22,7 @@ class PairedStream implements DuplexStream {
   readonly #queue: StreamQueue;
   #peer: PairedStream | undefined;
   #ended = false;
+  #peerGone = false;
   #drained: { promise: Promise<void>; resolve: () => void } | undefined;
 
   constructor(label: string) {
@@ -45,6 +46,9 @@ class PairedStream implements DuplexStream {
     this.#queue.throwIfFailed();
     if (this.#ended) {
       throw new ImgError("ERR_IMG_CLOSED", `${this.label} was ended`, { subject: this.label });
+    }
+    if (this.#peerGone) {
+      throw new ImgError("EPIPE", `${this.label}: the peer has gone`, { subject: this.label });
     }
     return this.#peer?.receive(buffers);
   }
@@ -78,12 +82,17 @@ class PairedStream implements DuplexStream {
   destroy(error?: unknown): void {
     this.#queue.fail(error);
     this.#wakeWriter();
-    this.#peer?.receiveReset();
+    this.#peer?.receiveReset(this.#ended);
   }
 
-  receiveReset(): void {
-    this.#queue.fail(new ImgError("ECONNRESET", `${this.label}: the peer has dropped the connection`));
+  /** @param ended - the peer has ended its side before: what it has sent stays */
+  receiveReset(ended: boolean): void {
     this.#wakeWriter();
+    if (ended) {
+      this.#peerGone = true;
+      return;
+    }
+    this.#queue.fail(new ImgError("ECONNRESET", `${this.label}: the peer has dropped the connection`));
   }
 
   #wakeWriter(): void {

@@ -53,3 +53,13 @@ test("dropping a connection fails whoever waits, on both sides", async () => {
   expect(() => right.write([bytes("x")])).toThrow(expect.objectContaining({ code: "ECONNRESET" }));
   expect(() => left.read()).toThrow(expect.objectContaining({ code: "ERR_IMG_CLOSED" }));
 });
+
+test("what was sent before a proper end can be read after the peer has gone", async () => {
+  const [left, right] = duplexPair();
+  await left.write([bytes("last words")]);
+  await left.end();
+  left.destroy();
+  expect(text(await right.read())).toBe("last words");
+  expect(await right.read()).toBeUndefined();
+  expect(() => right.write([bytes("x")])).toThrow(expect.objectContaining({ code: "EPIPE" }));
+});
