@@ -36,7 +36,8 @@ import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import type { Qcow2Info } from "./qcow2-info.ts";
 import { ImageTables, type ImageTablesParts } from "./image-tables.ts";
 import { checkSameImage } from "./open/check-same-image.ts";
-import { findSnapshot } from "./snapshots/find-snapshot.ts";
+import { findSnapshot, type SnapshotSelector } from "./snapshots/find-snapshot.ts";
+import type { Snapshot } from "./snapshots/snapshot.ts";
 import { loadInfo } from "./open/load-info.ts";
 import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
@@ -44,6 +45,10 @@ import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
 import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
 import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
+import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
+import { createSnapshot, type NewSnapshot } from "./write/snapshots/create-snapshot.ts";
+import { deleteSnapshot } from "./write/snapshots/delete-snapshot.ts";
+import type { SnapshotTarget } from "./write/snapshots/snapshot-target.ts";
 import { writeCompressed } from "./write/write-compressed.ts";
 
 /** What `qcow2.open` makes an image of. */
@@ -265,6 +270,76 @@ export class Qcow2Image implements FormatDriver {
       },
       flush: () => writer.flush(),
     });
+  }
+
+  /** The snapshots in the image, in the order of its table. */
+  get snapshots(): readonly Snapshot[] {
+    return this.#info.snapshots;
+  }
+
+  /**
+   * Keeps the disk as it is now under a name; see {@link createSnapshot}. Runs alone: in `FormatIo.exclusive`.
+   * @returns the new snapshot
+   */
+  *createSnapshot(options: NewSnapshot): Io<Snapshot> {
+    yield* createSnapshot(yield* this.#snapshotTarget(), options);
+    const created = this.snapshots.at(-1);
+    if (created === undefined) {
+      throw new Error("the new snapshot is missing");
+    }
+    return created;
+  }
+
+  /**
+   * Makes the disk what it was when a snapshot was made; see {@link applySnapshot}. Runs alone: in `FormatIo.exclusive`.
+   * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when there is no such snapshot
+   */
+  *applySnapshot(selector: SnapshotSelector): Io<void> {
+    const target = yield* this.#snapshotTarget();
+    yield* applySnapshot(target, findSnapshot(this.snapshots, selector));
+    yield* this.#durably();
+  }
+
+  /**
+   * Forgets a snapshot, and frees what nobody else uses; see {@link deleteSnapshot}. Runs alone: in `FormatIo.exclusive`.
+   * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when there is no such snapshot
+   */
+  *deleteSnapshot(selector: SnapshotSelector): Io<void> {
+    const target = yield* this.#snapshotTarget();
+    yield* deleteSnapshot(target, findSnapshot(this.snapshots, selector));
+    yield* this.#durably();
+  }
+
+  *#snapshotTarget(): Io<SnapshotTarget> {
+    const writer = this.#writing();
+    if (this.#parts.snapshot !== undefined) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} shows a snapshot, not the disk`);
+    }
+    yield* writer.ready();
+    return {
+      context: writer.context,
+      header: writer.header,
+      snapshots: this.snapshots,
+      place: this.#header,
+      cryptMethod: { none: 0, aes: 1, luks: 2 }[this.#info.encryption],
+      setSnapshots: (snapshots, place) => {
+        this.#info = { ...this.#info, snapshots };
+        this.#header = { ...this.#header, ...place };
+      },
+      setSize: (size) => {
+        const { l1 } = writer.caches;
+        this.#header = { ...this.#header, size, l1Size: l1.length, l1TableOffset: l1.offset };
+        this.#info = { ...this.#info, virtualSize: size };
+        this.#tables.size = size;
+      },
+      isBroken: () => writer.isBroken,
+      flush: () => writer.flush(),
+    };
+  }
+
+  *#durably(): Io<void> {
+    yield* this.flush();
+    yield* this.sync();
   }
 
   /** As QEMU decides it: when far more clusters have a refcount than the host has allocated, data may lie over holes. */

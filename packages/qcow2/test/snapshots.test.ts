@@ -48,6 +48,7 @@ describe("an entry of the snapshot table", () => {
       vmStateSize: 0x12_3456_7890,
       diskSize: 0x1f_ffff_ffff_fe00,
       icount: 0x7fff_ffff_ffff_ffffn,
+      entryLength: 88,
       unknownExtra: Uint8Array.of(1, 2, 3),
     });
   });

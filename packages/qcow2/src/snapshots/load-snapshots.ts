@@ -5,6 +5,9 @@ import { limits } from "../header/layout.ts";
 import { parseSnapshot, snapshotHeadLength, snapshotLengths } from "./parse-snapshot.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+/** What a header says about the snapshot table. */
+export type SnapshotTablePlace = Pick<Qcow2Header, "version" | "clusterBits" | "snapshotCount" | "snapshotsOffset">;
+
 /** Read ahead; most tables fit. */
 const chunkLength = 64 * 1024;
 
@@ -12,7 +15,7 @@ const chunkLength = 64 * 1024;
  * Reads the snapshot table.
  * @throws ImgError `ERR_IMG_CORRUPT` when it is longer than 64 MiB or has an impossible entry.
  */
-export function* loadSnapshots(storage: Storage, header: Qcow2Header): Io<readonly Snapshot[]> {
+export function* loadSnapshots(storage: Storage, header: SnapshotTablePlace): Io<readonly Snapshot[]> {
   const snapshots: Snapshot[] = [];
   const clusterSize = 2 ** header.clusterBits;
   let chunk = new Uint8Array(0);

@@ -79,6 +79,7 @@ export function parseSnapshot(
     vmStateSize: extra(0, "snapshot's VM state size") ?? view.getUint32(32),
     diskSize: extra(8, "snapshot's disk size"),
     icount: icount === 0xffff_ffff_ffff_ffffn ? undefined : icount,
+    entryLength: lengths.entry,
     unknownExtra: bytes.slice(snapshotHeadLength + known, idStart),
   };
 }

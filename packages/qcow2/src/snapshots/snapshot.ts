@@ -16,6 +16,8 @@ export interface Snapshot {
   readonly diskSize: number | undefined;
   /** Guest's instruction count; `undefined` where it isn't recorded. */
   readonly icount: bigint | undefined;
+  /** Bytes that its entry takes in the snapshot table. */
+  readonly entryLength: number;
   /** Extra data after what is known; kept for whoever rewrites the table. */
   readonly unknownExtra: Uint8Array;
 }

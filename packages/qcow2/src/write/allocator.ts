@@ -242,6 +242,26 @@ export class Allocator {
     return refcountAt(view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
   }
 
+  /** The refcount of a cluster, if what counts it is in memory. */
+  peekRefcount(cluster: number): number | undefined {
+    const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+    const table = block === 0 ? undefined : this.#parts.caches.refcountBlocks.peek(this.#sliceOffset(block, cluster));
+    return table === undefined
+      ? undefined
+      : refcountAt(table.view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
+  }
+
+  /**
+   * Counts another reference to a cluster that is in use.
+   * @throws ImgError `ERR_IMG_LIMIT` when its width can't hold more; `ERR_IMG_CORRUPT` when it isn't in use
+   */
+  *raise(cluster: number): Io<void> {
+    if ((this.peekRefcount(cluster) ?? (yield* this.refcount(cluster))) === 0) {
+      throw this.#uncounted(cluster);
+    }
+    this.#raise(this.#sliceOffset(this.#blockOffset(Math.floor(cluster / this.blockCoverage)), cluster), cluster);
+  }
+
   /** Keeps in memory what counts a cluster, so that {@link raisePinned} needn't wait. Undone by it, or by {@link unpin}. */
   *pinForRaise(cluster: number): Io<{ readonly sliceOffset: number }> {
     const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
@@ -323,6 +343,11 @@ export class Allocator {
     return run;
   }
 
+  #uncounted(cluster: number): ImgError {
+    const offset = hex(cluster * this.#parts.clusterSize);
+    return new ImgError("ERR_IMG_CORRUPT", `the cluster at host offset ${offset} was in use, but its refcount is 0`);
+  }
+
   *#lower(free: PendingFree): Io<void> {
     const { cluster } = free;
     const { refcountBlocks } = this.#parts.caches;
@@ -332,10 +357,7 @@ export class Allocator {
     const table = block === 0 ? undefined : yield* refcountBlocks.get(sliceOffset);
     const before = table === undefined ? 0 : refcountAt(table.view, index, this.#parts.refcountOrder);
     if (table === undefined || before === 0) {
-      throw new ImgError(
-        "ERR_IMG_CORRUPT",
-        `the cluster at host offset ${hex(cluster * this.#parts.clusterSize)} was in use, but its refcount is 0`,
-      );
+      throw this.#uncounted(cluster);
     }
     setRefcount(table.view, index, this.#parts.refcountOrder, before - 1);
     refcountBlocks.markDirty(sliceOffset);

@@ -43,6 +43,26 @@ export class HeaderWriter {
     yield* this.#write(bytes, headerLayout.l1Size);
   }
 
+  /** Another disk in the image, with the size that it has. `cryptMethod` stands in between, and stays what it is. */
+  *setDisk(
+    disk: { readonly size: number; readonly l1Offset: number; readonly l1Size: number },
+    cryptMethod: number,
+  ): Io<void> {
+    const bytes = new DataView(new ArrayBuffer(24));
+    setUint64(bytes, 0, disk.size);
+    bytes.setUint32(8, cryptMethod);
+    bytes.setUint32(12, disk.l1Size);
+    setUint64(bytes, 16, disk.l1Offset);
+    yield* this.#write(bytes, headerLayout.size);
+  }
+
+  *setSnapshots(count: number, tableOffset: number): Io<void> {
+    const bytes = new DataView(new ArrayBuffer(12));
+    bytes.setUint32(0, count);
+    setUint64(bytes, 4, tableOffset);
+    yield* this.#write(bytes, headerLayout.snapshotCount);
+  }
+
   *setRefcountTable(offset: number, clusters: number): Io<void> {
     const bytes = new DataView(new ArrayBuffer(12));
     setUint64(bytes, 0, offset);

@@ -184,6 +184,11 @@ export class ImageWriter {
     return this.#context;
   }
 
+  /** Whether nothing may be written any more. */
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   /** Whether a flush would write anything. */
   get isDirty(): boolean {
     return this.caches.isDirty || !this.allocator.frees.isEmpty;
