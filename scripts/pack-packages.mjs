@@ -1,21 +1,12 @@
 // Packs every package that is published, as a release would: node scripts/pack-packages.mjs <directory>. Prints a JSON object
 // of the packages' names and their tarballs. They have to be built.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pnpmEnvironment } from "./pnpm.mjs";
+import { builtPackages } from "./published-packages.mjs";
 import { root } from "./root.mjs";
-
-/**
- * What is read of a `package.json`.
- *
- * @typedef {object} Manifest
- * @property {string} name
- * @property {boolean} [private]
- * @property {Readonly<Record<string, string>>} [bin]
- * @property {unknown} [exports]
- */
 
 /**
  * Packs every package that is published into a directory, which is made if it is missing.
@@ -27,9 +18,7 @@ import { root } from "./root.mjs";
 export function packPackages(directory) {
   const destination = resolve(directory);
   mkdirSync(destination, { recursive: true });
-  const packages = publishedPackages();
-  for (const { path, manifest } of packages) requireBuilt(path, manifest);
-  const filters = packages.flatMap(({ manifest }) => ["--filter", manifest.name]);
+  const filters = builtPackages().flatMap((name) => ["--filter", name]);
   const run = spawnSync("pnpm", [...filters, "pack", "--json", "--pack-destination", destination], {
     cwd: root,
     env: pnpmEnvironment(),
@@ -44,35 +33,6 @@ export function packPackages(directory) {
   // One package is answered without a list around it.
   const packed = /** @type {{ name: string, filename: string }[]} */ (Array.isArray(answer) ? answer : [answer]);
   return new Map(packed.map(({ name, filename }) => [name, filename]));
-}
-
-/**
- * The packages of the workspace that are published.
- *
- * @returns {{ path: string, manifest: Manifest }[]} each with its absolute path
- */
-function publishedPackages() {
-  return ["packages", "apps"]
-    .flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(root, parent, name)))
-    .filter((path) => existsSync(join(path, "package.json")))
-    .map((path) => {
-      const text = readFileSync(join(path, "package.json"), "utf8");
-      return { path, manifest: /** @type {Manifest} */ (JSON.parse(text)) };
-    })
-    .filter(({ manifest }) => manifest.private !== true);
-}
-
-/** @param {string} path @param {Manifest} manifest */
-function requireBuilt(path, manifest) {
-  const files = [...stringsIn(manifest.bin), ...stringsIn(manifest.exports)];
-  const missing = files.find((file) => !file.includes("*") && !existsSync(join(path, file)));
-  if (missing !== undefined) throw new Error(`${manifest.name} has no ${missing}: build it with npm run build`);
-}
-
-/** @param {unknown} value @returns {string[]} */
-function stringsIn(value) {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(stringsIn) : [];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -16,13 +16,24 @@ const CHECKS = [
   "typecheck:scripts",
 ];
 
+/** @param {readonly string[]} args */
+function check(args) {
+  return turbo(["run", ...CHECKS, "--continue", "--output-logs", "errors-only", ...args]);
+}
+
 /** @type {Readonly<Record<string, (args: readonly string[]) => number | Promise<number>>>} */
 const tasks = {
   async test(args) {
     const { ensureTools } = await import("./ensure-tools.mjs");
     return turbo(["run", "test", ...args], { env: { IMG_TOOLS: ensureTools() } });
   },
-  check: (args) => turbo(["run", ...CHECKS, "--continue", "--output-logs", "errors-only", ...args]),
+  check,
+  async release(args) {
+    const checked = check([]);
+    if (checked !== 0) return checked;
+    const { publishPackages } = await import("./publish-packages.mjs");
+    return publishPackages(args);
+  },
   async start(args) {
     const built = turbo(["run", "build", "--filter", "@img/cli"], { quiet: true });
     if (built !== 0) return built;

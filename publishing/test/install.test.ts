@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { publishedPackages } from "../src/published-package.ts";
@@ -52,6 +53,8 @@ describe.each(installations)("on $what", ({ version, options, native }) => {
   });
 
   test("a program with all of them does what it should", async () => {
+    const text = readFileSync(stranger.file("use-all.js"), "utf8");
+    expect(specifiers.filter((specifier) => !text.includes(`from "${specifier}"`))).toEqual(["@img/nbd/node"]);
     expect((await stranger.run("node", "use-all.js")).stdout).toBe("all well\n");
   });
 

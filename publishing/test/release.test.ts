@@ -1,11 +1,10 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { readChangesets } from "../src/changesets.ts";
-import { git } from "../src/git.ts";
+import { git, gitLines } from "../src/git.ts";
 import { publishedPackages, type Manifest } from "../src/published-package.ts";
 import { root } from "../src/root.ts";
 import { LocalRegistry } from "./support/local-registry.ts";
@@ -13,6 +12,9 @@ import { runProgram } from "./support/run-program.ts";
 
 const packages = publishedPackages(root);
 const names = packages.map(({ name }) => name);
+const privateManifests = gitLines(root, "ls-files", "*/package.json").filter(
+  (path) => path.split("/").length === 2 && path !== "examples/package.json",
+);
 
 describe("publishing without doing it", () => {
   test("takes every package that the registry doesn't have, and uploads nothing", async () => {
@@ -33,12 +35,10 @@ describe("publishing without doing it", () => {
 });
 
 async function publish(registry: string): Promise<{ published: string[]; code: number | null; output: string }> {
-  const { pnpmEnvironment } = (await import(pathToFileURL(join(root, "scripts", "pnpm.mjs")).href)) as {
-    pnpmEnvironment: () => NodeJS.ProcessEnv;
-  };
-  const env = { ...pnpmEnvironment(), "npm_config_@img:registry": registry };
-  const options = ["--dry-run", "--no-git-checks", "--access", "public", "--registry", registry];
-  const { stdout, stderr, code } = await runProgram("pnpm", ["-r", "publish", ...options], { cwd: root, env });
+  const script = join(root, "scripts", "publish-packages.mjs");
+  const options = ["--dry-run", "--no-git-checks", "--registry", registry];
+  const env = { ...process.env, "npm_config_@img:registry": registry };
+  const { stdout, stderr, code } = await runProgram(process.execPath, [script, ...options], { cwd: root, env });
   const published = [...stdout.matchAll(/^\+ (@img\/[\w-]+)@/gm)].map(([, name]) => name!).sort();
   return { published, code, output: stdout + stderr };
 }
@@ -47,16 +47,12 @@ describe("a release made from the changesets", () => {
   let copy = "";
   beforeAll(async () => {
     copy = mkdtempSync(join(tmpdir(), "img-release-"));
-    for (const name of ["package.json", "pnpm-workspace.yaml", ".changeset"])
-      cpSync(join(root, name), join(copy, name), { recursive: true });
-    for (const { directory, path } of packages) {
-      for (const name of ["package.json", "CHANGELOG.md"]) cpSync(join(path, name), join(copy, directory, name));
-    }
-    // The private packages aren't there, and nobody but these tests needs them.
-    for (const { directory, manifest } of packages) {
-      const withoutTools = { ...manifest, devDependencies: undefined };
-      writeFileSync(join(copy, directory, "package.json"), `${JSON.stringify(withoutTools, null, 2)}\n`);
-    }
+    const copied = ["package.json", "pnpm-workspace.yaml", ".changeset", ...privateManifests];
+    const published = packages.flatMap(({ directory }) => [`${directory}/package.json`, `${directory}/CHANGELOG.md`]);
+    for (const path of [...copied, ...published]) cpSync(join(root, path), join(copy, path), { recursive: true });
+    // After a release there is nothing else to release.
+    const heads = names.map((name) => `"${name}": patch\n`).join("");
+    writeFileSync(join(copy, ".changeset", "only-here.md"), `---\n${heads}---\n\nWritten by a test\n`);
     for (const args of [
       ["init", "--quiet", "--initial-branch=main"],
       ["add", "."],
@@ -73,8 +69,15 @@ describe("a release made from the changesets", () => {
   });
 
   test("uses all changesets up", () => {
-    expect(readChangesets(root).length).toBeGreaterThan(0);
     expect(readChangesets(copy)).toEqual([]);
+  });
+
+  test("leaves what isn't published as it is", () => {
+    expect(privateManifests).toContain("interop/package.json");
+    for (const path of privateManifests) {
+      expect(readFileSync(join(copy, path), "utf8")).toBe(readFileSync(join(root, path), "utf8"));
+      expect(existsSync(join(copy, path, "..", "CHANGELOG.md")), path).toBe(false);
+    }
   });
 
   test.each(packages.map(({ name, directory, manifest }) => [name, directory, manifest.version] as const))(
@@ -83,11 +86,10 @@ describe("a release made from the changesets", () => {
       const { version } = JSON.parse(readFileSync(join(copy, directory, "package.json"), "utf8")) as Manifest;
       const log = readFileSync(join(copy, directory, "CHANGELOG.md"), "utf8");
       expect(log.startsWith(`# ${name}\n\n`)).toBe(true);
-      const named = readChangesets(root).filter(({ packages }) => packages.includes(name));
-      if (named.length === 0) return;
       expect(version).not.toBe(before);
       expect(log.startsWith(`# ${name}\n\n## ${version}\n\n### `)).toBe(true);
-      for (const { file } of named) {
+      expect(log).toContain("Written by a test");
+      for (const { file } of readChangesets(root).filter(({ packages }) => packages.includes(name))) {
         const text = readFileSync(join(root, file), "utf8").split("---").slice(2).join("---").trim();
         expect(log).toContain(text.split("\n")[0]!);
       }

@@ -1,5 +1,6 @@
 // A small program that needs every package: writes an image, reads it again in both worlds, and describes, checks and converts it.
 import { deepEqual, equal, rejects } from "node:assert/strict";
+import { openAsBlob } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { FormatRegistry, ImgError, MemoryStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
@@ -7,6 +8,8 @@ import { compare, info } from "@img/operations";
 import { convertImages, openImage } from "@img/operations/node";
 import { checkQcow2, qcow2 } from "@img/qcow2";
 import { raw } from "@img/raw";
+import { formatExport } from "@img/nbd";
+import { blobStorage } from "@img/storage-adapters";
 import { FileStorage } from "@img/storage-fs";
 import { createSync, openSync } from "@img/sync";
 import { storageSuite } from "@img/testing";
@@ -26,7 +29,13 @@ await again.read(buffer, 70_000);
 deepEqual(buffer, text);
 const { format, virtualSize } = await info(again);
 deepEqual({ format, virtualSize }, { format: "qcow2", virtualSize: size });
+equal(formatExport(again).size, size);
 await again.close();
+
+const fromBlob = await qcow2.open(blobStorage(await openAsBlob("disk.qcow2")));
+await fromBlob.read(buffer.fill(0), 70_000);
+deepEqual(buffer, text);
+await fromBlob.close();
 
 const file = await FileStorage.open("disk.qcow2");
 const atOnce = openSync(qcow2, file);
