@@ -99,32 +99,61 @@ export class Transmission {
       if (payload > this.#payloadLimit) {
         this.#refuseForGood(request, payload);
       }
-      const fault = this.#check(request);
-      const cost = fault === undefined ? costOf(request, payload) : 0;
-      if (!this.#parts.inFlight.tryEnter(cost)) {
-        this.#parts.writer.flush();
-        await this.#parts.inFlight.enter(cost);
-      }
-      if (fault !== undefined) {
-        if (!(await this.#skip(payload))) {
-          this.#parts.inFlight.leave(cost);
-          return;
-        }
-        this.#refuse(request, fault, cost);
-        continue;
-      }
-      if (input.queue.length < payload && !(await this.#gather(payload))) {
-        this.#parts.inFlight.leave(cost);
+      if (!this.#takeNow(request, payload) && !(await this.#takeLater(request, payload))) {
         return;
       }
-      this.#begin(request, payload === 0 ? undefined : input.queue.take(payload), cost);
     }
   }
 
+  /** Begins a request if nothing has to be waited for, which saves a promise for each. */
+  #takeNow(request: NbdRequest, payload: number): boolean {
+    const { inFlight, state } = this.#parts;
+    if (state.input.queue.length < payload || this.#check(request) !== undefined) {
+      return false;
+    }
+    const cost = costOf(request, payload);
+    if (!inFlight.tryEnter(cost)) {
+      return false;
+    }
+    this.#begin(request, payload === 0 ? undefined : state.input.queue.take(payload), cost);
+    return true;
+  }
+
+  /** Waits until a request may begin, and begins or refuses it; `false`: its payload doesn't come any more. */
+  async #takeLater(request: NbdRequest, payload: number): Promise<boolean> {
+    const { inFlight, state, writer } = this.#parts;
+    let fault = this.#check(request);
+    const cost = fault === undefined ? costOf(request, payload) : 0;
+    if (!inFlight.tryEnter(cost)) {
+      writer.flush();
+      await inFlight.enter(cost);
+      fault ??= this.#checkStopping();
+    }
+    let whole = false;
+    try {
+      whole = await (fault === undefined ? this.#gather(payload) : this.#skip(payload));
+    } finally {
+      if (!whole) {
+        inFlight.leave(cost);
+      }
+    }
+    if (!whole) {
+      return false;
+    }
+    if (fault === undefined) {
+      this.#begin(request, payload === 0 ? undefined : state.input.queue.take(payload), cost);
+    } else {
+      this.#refuse(request, fault, cost);
+    }
+    return true;
+  }
+
   #check(request: NbdRequest): RequestFault | undefined {
-    return this.#parts.state.isStopping
-      ? { error: "ESHUTDOWN", message: "the server is shutting down" }
-      : checkRequest(request, this.#negotiated);
+    return this.#checkStopping() ?? checkRequest(request, this.#negotiated);
+  }
+
+  #checkStopping(): RequestFault | undefined {
+    return this.#parts.state.isStopping ? { error: "ESHUTDOWN", message: "the server is shutting down" } : undefined;
   }
 
   /** A payload that nobody takes can't be skipped either: that would be as long as the client likes. */

@@ -1,0 +1,143 @@
+import { ImgError } from "@img/format-core";
+import { expect, test } from "vitest";
+import { optionTypes } from "../../src/protocol/handshake-numbers.ts";
+import { commands } from "../../src/protocol/transmission-numbers.ts";
+import { NbdServer } from "../../src/server/nbd-server.ts";
+import type { NbdPeer } from "../../src/server/nbd-peer.ts";
+import { ControlledExport } from "../helpers/controlled-export.ts";
+import { join, settle, use } from "../helpers/in-process.ts";
+import { duplexPair } from "../../src/stream/duplex-pair.ts";
+import { Probe } from "../conformance/probe.ts";
+
+const mib = 1024 * 1024;
+
+test("closing answers what was begun, refuses what comes later, and flushes", async () => {
+  const controlled = new ControlledExport(mib);
+  const server = new NbdServer(new Map([["disk", controlled.export]]), { maxRequests: 1 });
+  const { probe, served } = await use(server);
+  const write = { type: commands.write, payload: new Uint8Array(10) };
+  await probe.send(probe.request(write).bytes, probe.request(write).bytes);
+  await settle();
+  const closing = server.close();
+  await settle();
+  expect(controlled.finished).toEqual([]);
+  controlled.finishAll();
+  expect((await probe.reply(write)).error).toBeUndefined();
+  expect((await probe.reply(write)).error).toBe("ESHUTDOWN");
+  expect(await probe.ending()).toBe("closed");
+  await closing;
+  await served;
+  expect(controlled.finished).toEqual(["write", "flush"]);
+});
+
+test("clients in their handshake hear that the server is closing", async () => {
+  const server = new NbdServer(new Map([["disk", new ControlledExport(mib).export]]));
+  const { probe } = await join(server);
+  const closing = server.close();
+  expect(await probe.option(optionTypes.list)).toBe("ERR_SHUTDOWN");
+  expect(await probe.info(optionTypes.go, "disk")).toBe("ERR_SHUTDOWN");
+  expect(await probe.option(optionTypes.abort)).toBe("ACK");
+  await probe.stream.end();
+  await closing;
+  const [near, far] = duplexPair();
+  await server.serve(far);
+  await expect(Probe.greet(near)).rejects.toThrow();
+});
+
+test("who hasn't gone after the grace time is dropped", async () => {
+  const controlled = new ControlledExport(mib);
+  const server = new NbdServer(new Map([["disk", controlled.export]]));
+  const { probe } = await use(server);
+  const read = { type: commands.read, length: 10 };
+  await probe.send(probe.request(read).bytes);
+  await settle();
+  const closing = server.close({ grace: 10 });
+  expect(await probe.ending()).toBe("closed");
+  // the export may still write into our memory, so that isn't over before it has answered
+  controlled.finishAll();
+  await closing;
+});
+
+test("a client that vanishes in the middle of everything leaves nothing behind", async () => {
+  const controlled = new ControlledExport(mib);
+  const server = new NbdServer({ open: () => ({ name: "disk", export: controlled.export }) });
+  const { probe, served } = await use(server);
+  await probe.send(
+    probe.request({ type: commands.read, length: 100 }).bytes,
+    probe.request({ type: commands.write, payload: new Uint8Array(100) }).bytes.subarray(0, 60),
+  );
+  await settle();
+  probe.stream.destroy();
+  await settle();
+  controlled.finishAll();
+  await served;
+  expect(controlled.finished).toEqual(["read"]);
+  expect(controlled.released).toBe(1);
+  expect(server.connectionCount).toBe(0);
+});
+
+test("an export is opened once for a name, and let go of when another is asked for and at the end", async () => {
+  const log: string[] = [];
+  const server = new NbdServer({
+    list: (peer: NbdPeer) => [{ name: `for ${peer.label}`, description: "" }],
+    open: (name) => {
+      log.push(`open ${name}`);
+      const { export: exported } = new ControlledExport(mib);
+      return name === "none"
+        ? undefined
+        : { name, export: { ...exported, release: () => void log.push(`release ${name}`) } };
+    },
+  });
+  const { probe, served } = await join(server);
+  await probe.option(optionTypes.structuredReply);
+  await probe.info(optionTypes.info, "a");
+  await probe.select("a", ["base:allocation"]);
+  await probe.info(optionTypes.info, "none");
+  await probe.info(optionTypes.info, "b");
+  await probe.info(optionTypes.go, "b");
+  await probe.stream.end();
+  await served;
+  expect(log).toEqual(["open a", "release a", "open none", "open b", "release b"]);
+});
+
+test("an export that can't be opened is an error for the client, in few words, and the handshake goes on", async () => {
+  const failures: unknown[] = [];
+  const server = new NbdServer(
+    {
+      open: () => {
+        throw new ImgError("EACCES", "/secret/path: no");
+      },
+    },
+    { observer: { failed: (_, error) => failures.push(error) } },
+  );
+  const { probe } = await join(server);
+  expect(await probe.info(optionTypes.go, "disk")).toBe("ERR_PLATFORM");
+  expect(await probe.option(optionTypes.list)).toBe("ERR_POLICY");
+  expect(failures).toEqual([expect.objectContaining({ code: "EACCES" })]);
+});
+
+test("the observer hears of everything, in order", async () => {
+  const log: string[] = [];
+  const controlled = new ControlledExport(mib);
+  controlled.finishAll();
+  const server = new NbdServer(new Map([["disk", controlled.export]]), {
+    observer: {
+      connected: ({ id, label }) => log.push(`connected ${id} ${label}`),
+      ready: ({ exportName }) => log.push(`ready ${String(exportName)}`),
+      answered: (_, { type, offset, length, error }) => log.push(`${type} ${offset}+${length} ${error ?? "ok"}`),
+      disconnected: (_, reason) => log.push(`disconnected ${String(reason)}`),
+    },
+  });
+  const { probe, served } = await use(server);
+  await probe.call({ type: commands.read, offset: 5, length: 10 });
+  await probe.call({ type: commands.read, offset: 2 * mib, length: 10 });
+  await probe.send(probe.request({ type: commands.disconnect }).bytes);
+  await served;
+  expect(log).toEqual([
+    "connected 1 test:right",
+    "ready disk",
+    "0 5+10 ok",
+    `0 ${2 * mib}+10 EINVAL`,
+    "disconnected undefined",
+  ]);
+});
