@@ -49,7 +49,7 @@ export function recordInterfaces(root: string, reports: readonly InterfaceReport
 }
 
 /** The report of an entry, relative to the root. A `.` can't be in the name of a package of ours, so no two entries share one. */
-export function reportFile(specifier: string): string {
+function reportFile(specifier: string): string {
   return `${REPORTS}/${specifier.replace("@img/", "").replaceAll("/", ".")}${SUFFIX}`;
 }
 
