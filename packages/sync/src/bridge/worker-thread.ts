@@ -10,7 +10,7 @@ export interface WorkerSetup {
 }
 
 /** What the worker's owner hears. */
-export interface WorkerListeners {
+interface WorkerListeners {
   onReply(reply: BridgeReply): void;
   /** There will be no more replies. */
   onEnd(reason: PortableError): void;

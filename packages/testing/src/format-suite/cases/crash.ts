@@ -45,7 +45,7 @@ const programs: Readonly<Record<string, readonly Step[]>> = {
 export const crashCases: readonly FormatCase[] = Object.entries(programs).map(([name, steps]): FormatCase => ({
   name: `loses nothing that was synced when the power is cut while ${name}`,
   when: (manifest) => ifWritable(manifest) && manifest.crashSafe !== false,
-  variants: "async",
+  variants: "plain",
   opens: "itself",
   *run(subject: FormatSubject): Io<void> {
     for (const syncEvery of [1, 2]) {

@@ -8,7 +8,7 @@ import type { FormatSubject } from "../format-subject.ts";
 export const probingCases: readonly FormatCase[] = [
   {
     name: "has a name, and extensions that begin with a dot",
-    variants: "async",
+    variants: "plain",
     opens: "itself",
     *run({ factory: { format } }: FormatSubject): Io<void> {
       assert.match(format.name, /^\S+$/);
@@ -20,7 +20,7 @@ export const probingCases: readonly FormatCase[] = [
   },
   {
     name: "recognises its own images",
-    variants: "async",
+    variants: "plain",
     opens: "itself",
     *run({ factory: { format }, files }: FormatSubject): Io<void> {
       assert.ok(probe(format, files[0] ?? new Uint8Array(0)) > 0, "it scores 0");
@@ -28,7 +28,7 @@ export const probingCases: readonly FormatCase[] = [
   },
   {
     name: "scores the same bytes the same, and doesn't change them",
-    variants: "async",
+    variants: "plain",
     opens: "itself",
     *run({ factory: { format }, files, random }: FormatSubject): Io<void> {
       const own = (files[0] ?? new Uint8Array(0)).slice(0, format.probeLength);
@@ -42,7 +42,7 @@ export const probingCases: readonly FormatCase[] = [
   },
   {
     name: "scores any bytes, however few, from 0 to 100",
-    variants: "async",
+    variants: "plain",
     opens: "itself",
     *run({ factory: { format }, files, random }: FormatSubject): Io<void> {
       const own = (files[0] ?? new Uint8Array(0)).slice(0, format.probeLength);
