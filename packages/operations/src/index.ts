@@ -30,6 +30,16 @@ export {
 } from "./measure/measure.ts";
 export type { Progress } from "./progress.ts";
 export {
+  applySnapshot,
+  applySnapshotSync,
+  createSnapshot,
+  createSnapshotSync,
+  deleteSnapshot,
+  deleteSnapshotSync,
+  listSnapshots,
+  type SnapshotDriver,
+} from "./snapshot/snapshot-image.ts";
+export {
   resizeImage,
   resizeImageSync,
   type NewSize,

@@ -283,6 +283,7 @@ export class Qcow2Image implements FormatDriver {
    */
   *createSnapshot(options: NewSnapshot): Io<Snapshot> {
     yield* createSnapshot(yield* this.#snapshotTarget(), options);
+    yield* this.#durably();
     const created = this.snapshots.at(-1);
     if (created === undefined) {
       throw new Error("the new snapshot is missing");

@@ -253,4 +253,26 @@ export const verbs: readonly Verb[] = [
     ],
     load: () => import("./resize.ts"),
   },
+  {
+    name: "snapshot",
+    summary: "list, make, apply or delete the snapshots in an image",
+    operands: "filename",
+    options: [
+      {
+        short: "a",
+        value: "snapshot",
+        help: "make the disk what it was then (id or name); what was written since is lost",
+      },
+      { short: "c", value: "name", help: "make a snapshot" },
+      { short: "d", value: "name", help: "delete the snapshot of that name" },
+      { short: "l", help: "list all snapshots (default)" },
+      common.imageOpts,
+      common.quiet,
+      common.forceShare,
+      common.isolated,
+      common.object,
+      common.help,
+    ],
+    load: () => import("./snapshot.ts"),
+  },
 ];

@@ -15,7 +15,7 @@ const readLength = 2 * 1024 * 1024;
 
 /** Counts what persistent bitmaps take: the directory, their tables, and the clusters that the tables name. */
 export function* referBitmaps(state: CheckState, extension: BitmapsExtension): Io<void> {
-  state.refer(extension.directoryOffset, extension.directorySize, "bitmap", -1, -1);
+  state.refer(extension.directoryOffset, extension.directorySize, "bitmap");
   let bitmaps: readonly BitmapEntry[];
   try {
     bitmaps = yield* loadBitmaps(state.storage, extension);
@@ -42,7 +42,7 @@ function* referBitmap(state: CheckState, { name, tableOffset, tableSize }: Bitma
     state.complete = false;
     return;
   }
-  state.refer(tableOffset, tableSize * 8, "bitmap", -1, -1);
+  state.refer(tableOffset, tableSize * 8, "bitmap");
   // past the end everything reads as zero: no entries
   const present = Math.min(tableSize * 8, Math.max(state.fileSize - tableOffset, 0));
   const bytes = new Uint8Array(Math.ceil(Math.min(present, readLength) / 8) * 8);

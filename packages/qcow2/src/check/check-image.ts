@@ -6,10 +6,10 @@ import { entryLayout } from "../image-tables.ts";
 import { referBitmaps } from "./bitmap-references.ts";
 import type { CheckOptions } from "./check-options.ts";
 import type { CheckResult } from "./check-result.ts";
-import { CheckState } from "./check-state.ts";
+import { CheckState, type CheckWants } from "./check-state.ts";
 import { compareRefcounts } from "./compare-refcounts.ts";
 import { Findings } from "./findings.ts";
-import { L1Walk } from "./l1-walk.ts";
+import { L1Walk, type L1Place } from "./l1-walk.ts";
 import { referRefcountBlocks } from "./refcount-block-references.ts";
 import { checkSnapshotL1, loadSnapshotTable, type SnapshotTable } from "./snapshot-references.ts";
 
@@ -30,7 +30,12 @@ const defaultMaxFindings = 1000;
  */
 export function* checkImage(storage: Storage, options: CheckOptions = {}): Io<CheckResult> {
   const findings = new Findings(options.maxFindings ?? defaultMaxFindings, options.onFinding);
-  const { state, end } = yield* countReferences(storage, findings, false);
+  const walked = yield* countReferences(storage, findings, {});
+  return checkResult(findings, walked);
+}
+
+/** What a walk found. */
+export function checkResult(findings: Findings, { state, end }: CheckWalk): CheckResult {
   return {
     corruptions: findings.corruptions,
     leaks: findings.leaks,
@@ -45,34 +50,40 @@ export function* checkImage(storage: Storage, options: CheckOptions = {}): Io<Ch
   };
 }
 
-/**
- * The walk under a check.
- * @param wantsKinds - whether to find out what each cluster is used for
- */
-export function* countReferences(
-  storage: Storage,
-  findings: Findings,
-  wantsKinds: boolean,
-): Io<{ readonly state: CheckState; readonly end: number }> {
+/** What the walk under a check leaves behind. */
+export interface CheckWalk {
+  readonly state: CheckState;
+  readonly loaded: LoadedHeader;
+  /** The snapshots; `undefined`: their table can't be read, and nothing was counted. */
+  readonly table: SnapshotTable | undefined;
+  /** The L1 tables that were walked: the active one first. */
+  readonly trees: readonly L1Place[];
+  /** End of the last host cluster that is in use, bytes. */
+  readonly end: number;
+}
+
+/** The walk under a check. */
+export function* countReferences(storage: Storage, findings: Findings, wants: CheckWants): Io<CheckWalk> {
   const loaded = yield* loadHeader(storage, { forCheck: true });
   const { header } = loaded;
-  const state = new CheckState(storage, header, entryLayout(header), findings, { kinds: wantsKinds });
+  const state = new CheckState(storage, header, entryLayout(header), findings, wants);
   const snapshots = yield* loadSnapshotTable(state);
   if (snapshots === undefined) {
     state.complete = false;
-    return { state, end: 0 };
+    return { state, loaded, table: undefined, trees: [], end: 0 };
   }
   state.totalClusters = Math.ceil((header.size - (header.size % sectorSize)) / state.clusterSize);
   yield* state.recorded.load(state.fileClusters + 1, state.scratch);
-  yield* referEverything(state, loaded, snapshots);
+  const trees = yield* referEverything(state, loaded, snapshots);
   const highest = yield* compareRefcounts(state);
-  return { state, end: (highest + 1) * state.clusterSize };
+  return { state, loaded, table: snapshots, trees, end: (highest + 1) * state.clusterSize };
 }
 
-function* referEverything(state: CheckState, loaded: LoadedHeader, table: SnapshotTable): Io<void> {
+function* referEverything(state: CheckState, loaded: LoadedHeader, table: SnapshotTable): Io<readonly L1Place[]> {
   const { header, known } = loaded;
-  state.refer(0, state.clusterSize, "header", -1, -1);
+  state.refer(0, state.clusterSize, "header");
   const walk = new L1Walk(state);
+  const trees: L1Place[] = [{ offset: header.l1TableOffset, size: header.l1Size, snapshot: undefined }];
   yield* walk.walk({ offset: header.l1TableOffset, size: header.l1Size, snapshot: undefined });
   if (state.layout.externalDataFile && table.snapshots.length > 0) {
     state.findings.add("corruption", () => ({
@@ -83,18 +94,21 @@ function* referEverything(state: CheckState, loaded: LoadedHeader, table: Snapsh
   }
   for (const snapshot of table.snapshots) {
     if (checkSnapshotL1(state, snapshot)) {
-      yield* walk.walk({ offset: snapshot.offset, size: snapshot.size, snapshot: snapshot.id });
+      const place = { offset: snapshot.offset, size: snapshot.size, snapshot: snapshot.id };
+      trees.push(place);
+      yield* walk.walk(place);
     }
   }
-  state.refer(header.snapshotsOffset, table.length, "snapshot", -1, -1);
+  state.refer(header.snapshotsOffset, table.length, "snapshot");
   const refcountTableLength = header.refcountTableClusters * state.clusterSize;
-  state.refer(header.refcountTableOffset, refcountTableLength, "refcount-table", -1, -1);
+  state.refer(header.refcountTableOffset, refcountTableLength, "refcount-table");
   if (known.crypto !== undefined) {
-    state.refer(known.crypto.offset, known.crypto.length, "crypto", -1, -1);
+    state.refer(known.crypto.offset, known.crypto.length, "crypto");
   }
   // a writer that doesn't know bitmaps clears the bit: what it leaves behind means nothing
   if (known.bitmaps !== undefined && hasFeature(header.autoclearFeatures, autoclear.bitmaps)) {
     yield* referBitmaps(state, known.bitmaps);
   }
   referRefcountBlocks(state);
+  return trees;
 }

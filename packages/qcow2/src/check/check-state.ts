@@ -2,7 +2,9 @@ import { hex, type Storage } from "@img/format-core";
 import type { Qcow2Header } from "../header/header.ts";
 import { greatestRefcount } from "../refcounts/refcount.ts";
 import type { L2EntryLayout } from "../tables/l2-entry.ts";
+import { Anchors } from "./anchors.ts";
 import { clusterKindNumber, type ClusterKind } from "./cluster-kind.ts";
+import type { Repair } from "./finding.ts";
 import type { Findings } from "./findings.ts";
 import { RecordedRefcounts } from "./recorded-refcounts.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
@@ -10,6 +12,17 @@ import { ScratchBuffer } from "./scratch-buffer.ts";
 
 /** References past the end of the file that are remembered one by one. */
 const mostBeyond = 65536;
+
+/** What a walk is to find out beside the references. */
+export interface CheckWants {
+  /** What each cluster is used for. */
+  readonly kinds?: boolean;
+  /** Which clusters hold tables. */
+  readonly anchors?: boolean;
+}
+
+/** Where a reference comes from that isn't from an entry: the header, a directory. */
+const noEntry = -1;
 
 /** What the parts of a check share. */
 export class CheckState {
@@ -28,6 +41,8 @@ export class CheckState {
   readonly scratch: ScratchBuffer = new ScratchBuffer();
   /** What each cluster is used for, as numbers of kinds; `undefined`: nobody wants to know. */
   readonly kinds: Uint8Array | undefined;
+  /** References to clusters that hold tables, by those who know them as such; `undefined`: nobody wants to know. */
+  readonly anchors: Anchors | undefined;
   /** Clusters whose refcounts are compared: those of the file, and one more when compressed data reaches into it. */
   comparedClusters: number;
   /** References to clusters past the end of the file. */
@@ -41,13 +56,7 @@ export class CheckState {
   fragmentedClusters = 0;
   compressedClusters = 0;
 
-  constructor(
-    storage: Storage,
-    header: Qcow2Header,
-    layout: L2EntryLayout,
-    findings: Findings,
-    wants: { readonly kinds: boolean },
-  ) {
+  constructor(storage: Storage, header: Qcow2Header, layout: L2EntryLayout, findings: Findings, wants: CheckWants) {
     this.storage = storage;
     this.header = header;
     this.layout = layout;
@@ -58,15 +67,27 @@ export class CheckState {
     this.findings = findings;
     this.references = new ReferenceCounts(this.fileClusters + 1, greatestRefcount(header.refcountOrder));
     this.recorded = new RecordedRefcounts(storage, header);
-    this.kinds = wants.kinds ? new Uint8Array(this.fileClusters + 1) : undefined;
+    this.kinds = wants.kinds === true ? new Uint8Array(this.fileClusters + 1) : undefined;
+    this.anchors = wants.anchors === true ? new Anchors() : undefined;
   }
 
   /**
    * Counts a reference to every cluster that a range touches. The end of the file may lie inside of the last one; what reaches further is a
    * corruption, and remembered apart.
    * @param guestOffset - −1: it isn't about guest data
+   * @param entryOffset - where the entry lies; −1: it isn't one
+   * @param table - what the entry is in; `undefined`: neither
+   * @param repair - what helps if it is past the end
    */
-  refer(offset: number, length: number, kind: ClusterKind, guestOffset: number, entryOffset: number): void {
+  refer(
+    offset: number,
+    length: number,
+    kind: ClusterKind,
+    guestOffset: number = noEntry,
+    entryOffset: number = noEntry,
+    table?: "l1" | "l2",
+    repair: Repair = "none",
+  ): void {
     if (length === 0) {
       return;
     }
@@ -74,12 +95,15 @@ export class CheckState {
     // places near 2^56 are multiples of 8 at best: subtracting 1 byte would not change them
     const last = Math.ceil((offset + length) / this.clusterSize) - 1;
     if (offset + length - this.fileSize >= this.clusterSize) {
-      this.#referBeyond(offset, length, kind, guestOffset, entryOffset);
+      this.#referBeyond(offset, length, kind, guestOffset, entryOffset, table, repair);
       this.#rememberBeyond(first, last);
       return;
     }
     for (let cluster = first; cluster <= last; cluster++) {
       this.#count(cluster, kind, guestOffset);
+      if (table === undefined) {
+        this.anchors?.addMetadata(cluster);
+      }
     }
     this.comparedClusters = Math.max(this.comparedClusters, last + 1);
   }
@@ -101,24 +125,34 @@ export class CheckState {
       this.findings.add("corruption", () => ({
         kind: "refcount-overflow",
         message: `cluster at host offset ${hex(cluster * this.clusterSize)} has more references than refcounts of ${String(2 ** this.header.refcountOrder)} bits can count`,
-        repair: "none",
+        repair: "copy",
         hostOffset: cluster * this.clusterSize,
         ...(guestOffset < 0 ? {} : { guestOffset }),
       }));
+      this.anchors?.crowded.add(cluster);
     }
     if (this.kinds?.[cluster] === 0) {
       this.kinds[cluster] = clusterKindNumber(kind);
     }
   }
 
-  #referBeyond(offset: number, length: number, kind: ClusterKind, guestOffset: number, entryOffset: number): void {
+  #referBeyond(
+    offset: number,
+    length: number,
+    kind: ClusterKind,
+    guestOffset: number,
+    entryOffset: number,
+    table: "l1" | "l2" | undefined,
+    repair: Repair,
+  ): void {
     this.findings.add("corruption", () => ({
       kind: "beyond-end",
       message: `${kind} of ${String(length)} bytes at host offset ${hex(offset)}: the file ends at ${hex(this.fileSize)}`,
-      repair: "extend-file",
+      repair,
       hostOffset: offset,
       ...(guestOffset < 0 ? {} : { guestOffset }),
       ...(entryOffset < 0 ? {} : { entryOffset }),
+      ...(table === undefined ? {} : { table }),
     }));
   }
 

@@ -60,7 +60,7 @@ export class ClusterUsage {
  * Memory: about two bytes for each host cluster.
  */
 export function* loadClusterUsage(storage: Storage): Io<ClusterUsage> {
-  const { state } = yield* countReferences(storage, new Findings(0), true);
+  const { state } = yield* countReferences(storage, new Findings(0), { kinds: true });
   const kinds = state.kinds ?? new Uint8Array(0);
   return new ClusterUsage(state.clusterSize, kinds.subarray(0, state.fileClusters));
 }

@@ -1,6 +1,7 @@
 import { hex, type Io } from "@img/format-core";
 import type { CheckState } from "./check-state.ts";
 import { clusterKindNumber } from "./cluster-kind.ts";
+import type { Repair } from "./finding.ts";
 
 /**
  * Compares recorded refcounts with the references that were counted.
@@ -54,13 +55,20 @@ function reportMismatch(state: CheckState, cluster: number, refcount: number, re
   state.findings.add(isLeak ? "leak" : "corruption", () => ({
     kind: isLeak ? "leak" : "refcount-too-small",
     message: `cluster at host offset ${hex(hostOffset)}: refcount ${String(refcount)}, but ${String(references)} references`,
-    // without a refcount there may be no block to write it to
-    repair: refcount === 0 ? "rebuild-refcounts" : "set-refcount",
+    repair: repairOf(state, cluster),
     hostOffset,
     cluster,
     refcount,
     references,
   }));
+}
+
+/** A refcount can be set where there is a block that holds it. */
+function repairOf(state: CheckState, cluster: number): Repair {
+  if (cluster >= state.comparedClusters) {
+    return "none";
+  }
+  return state.recorded.isPresent(cluster) ? "set-refcount" : "rebuild-refcounts";
 }
 
 function reportUnknown(state: CheckState, first: number, count: number): void {

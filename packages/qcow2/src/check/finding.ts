@@ -35,9 +35,11 @@ export type FindingKind =
   | "bitmaps";
 
 /**
- * What would put it right: `set-refcount` (to `references`), `set-copied`, `clear-copied`, `rebuild-refcounts` (all of them, in new blocks),
- * `make-zero` (drop the host offset of a cluster that reads as zero anyway), `extend-file` (so that the place exists; it reads as zero),
- * `complete-entry` (a snapshot's, with what it leaves out). `none`: only somebody who knows what should be there can.
+ * What puts it right, and keeps everything that can be read: `set-refcount` (to `references`), `set-copied`, `clear-copied`, `rebuild-refcounts`
+ * (all of them, in new blocks), `clear-bits` (that mean nothing in this entry), `make-zero` (a cluster that reads as zero anyway has no host offset any
+ * more), `unallocate` (the same for an L2 table without entries), `shorten` (compressed data that claims to go on past the end of the file),
+ * `set-offset` (a cluster of an external data file, which has one possible place), `copy` (a place of its own for what more refer to than can be
+ * counted), `complete-entry` (a snapshot's, with what it leaves out). `none`: only somebody who knows what should be there can.
  */
 export type Repair =
   | "none"
@@ -45,8 +47,12 @@ export type Repair =
   | "set-copied"
   | "clear-copied"
   | "rebuild-refcounts"
+  | "clear-bits"
   | "make-zero"
-  | "extend-file"
+  | "unallocate"
+  | "shorten"
+  | "set-offset"
+  | "copy"
   | "complete-entry";
 
 /** One thing that is wrong with an image. Offsets are bytes. */
@@ -67,6 +73,8 @@ export interface Finding {
   readonly cluster?: number;
   /** Where the entry lies that has to be changed. */
   readonly entryOffset?: number;
+  /** What kind of table {@link entryOffset} is in, where it is one of these. */
+  readonly table?: "l1" | "l2";
   /** The entry as it stands, `0x` and 16 digits. */
   readonly entry?: string;
   /** Recorded in the refcount block. */

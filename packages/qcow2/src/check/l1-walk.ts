@@ -38,7 +38,11 @@ export class L1Walk {
   *walk(place: L1Place): Io<void> {
     const { storage, fileSize } = this.#state;
     const length = place.size * 8;
-    this.#state.refer(place.offset, length, place.snapshot === undefined ? "l1-table" : "snapshot", -1, -1);
+    this.#state.refer(place.offset, length, place.snapshot === undefined ? "l1-table" : "snapshot");
+    if (place.offset + length - fileSize >= this.#state.clusterSize) {
+      // whatever the tables refer to looks unused
+      this.#state.complete = false;
+    }
     const scans = new Scans(this.#state, place.snapshot);
     // past the end everything reads as zero: no entries
     const present = Math.min(length, Math.max(fileSize - place.offset, 0));
@@ -111,17 +115,26 @@ export class L1Walk {
         guestOffset,
         hostOffset: offset,
         entryOffset,
+        table: "l1",
         entry: entryText(high, low),
         ...(place.snapshot === undefined ? {} : { snapshot: place.snapshot }),
       }));
     };
+    const isAligned = offset % state.clusterSize === 0;
     if ((high & reservedHigh) !== 0 || (low & reservedLow) !== 0) {
-      corrupt("reserved-bits", "reserved bits are set");
+      corrupt("reserved-bits", "reserved bits are set", isAligned ? "clear-bits" : "none");
     }
     const kind = place.snapshot === undefined ? "l2-table" : "snapshot";
-    state.refer(offset, state.clusterSize, kind, guestOffset, entryOffset);
-    if (offset % state.clusterSize !== 0) {
+    const repair = isAligned ? "unallocate" : "none";
+    state.refer(offset, state.clusterSize, kind, guestOffset, entryOffset, "l1", repair);
+    if (!isAligned) {
       corrupt("unaligned", `the L2 table at host offset ${hex(offset)} is not cluster-aligned`);
+      // whatever the table refers to looks unused
+      state.complete = false;
+    } else if (offset === 0) {
+      state.anchors?.headless.set(entryOffset, guestOffset);
+    } else {
+      state.anchors?.addTable(offset / state.clusterSize);
     }
     if (place.snapshot === undefined && offset !== 0) {
       this.#checkCopied(Math.floor(offset / state.clusterSize), (high & copiedFlag) !== 0, corrupt);
@@ -155,17 +168,21 @@ export class L1Walk {
 
 /** How the L2 tables below one L1 table are looked through. */
 class Scans {
+  readonly #clusterSize: number;
   readonly #usual: L2Scan;
+  readonly #misplaced: L2Scan;
   readonly #headless: L2Scan;
 
   constructor(state: CheckState, snapshot: string | undefined) {
-    this.#usual = new L2Scan(state, snapshot, snapshot === undefined);
-    this.#headless = new L2Scan(state, snapshot, false);
+    this.#clusterSize = state.clusterSize;
+    this.#usual = new L2Scan(state, snapshot, { judges: snapshot === undefined, trusts: true });
+    this.#misplaced = new L2Scan(state, snapshot, { judges: snapshot === undefined, trusts: false });
+    this.#headless = new L2Scan(state, snapshot, { judges: false, trusts: false });
   }
 
   /** An entry that isn't 0 but has no offset names the header: as QEMU has it, what is there counts, but its flags don't. */
   of(offset: number): L2Scan {
-    return offset === 0 ? this.#headless : this.#usual;
+    return offset === 0 ? this.#headless : offset % this.#clusterSize === 0 ? this.#usual : this.#misplaced;
   }
 }
 

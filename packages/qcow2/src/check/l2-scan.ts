@@ -35,6 +35,8 @@ export class L2Scan {
   readonly #snapshot: string | undefined;
   readonly #kind: ClusterKind;
   readonly #kindNumber: number;
+  /** It really is a table: what is wrong in it may be changed. */
+  readonly #trusts: boolean;
   /** Bits that an entry of the usual kind doesn't have. */
   readonly #unusualHigh: number;
   readonly #unusualLow: number;
@@ -43,13 +45,19 @@ export class L2Scan {
 
   /**
    * @param snapshot - id of the snapshot that the tables belong to; `undefined`: they are the active ones
-   * @param judges - whether COPIED flags have to agree with refcounts: in active tables
+   * @param how - `judges`: COPIED flags have to agree with refcounts, as in active tables; `trusts`: these really are tables, so that what is wrong in
+   * them may be changed
    */
-  constructor(state: CheckState, snapshot: string | undefined, judges: boolean) {
+  constructor(
+    state: CheckState,
+    snapshot: string | undefined,
+    how: { readonly judges: boolean; readonly trusts: boolean },
+  ) {
     const { layout } = state;
     this.#state = state;
     this.#active = snapshot === undefined;
-    this.#judges = judges;
+    this.#judges = how.judges;
+    this.#trusts = how.trusts;
     this.#snapshot = snapshot;
     this.#kind = snapshot === undefined ? "data" : "snapshot";
     this.#kindNumber = clusterKindNumber(this.#kind);
@@ -224,7 +232,7 @@ export class L2Scan {
       return;
     }
     if (entry.zeroes !== 0 || entry.allocated !== 0) {
-      this.#corrupt(entry, "compressed-subclusters", "a compressed cluster has subclusters");
+      this.#corrupt(entry, "compressed-subclusters", "a compressed cluster has subclusters", "clear-bits");
     } else if (this.#active) {
       this.#state.allocatedClusters++;
       this.#state.compressedClusters++;
@@ -234,23 +242,28 @@ export class L2Scan {
     const offset = (high & (2 ** offsetBits - 1)) * 0x1_0000_0000 + low;
     const sectors = ((high & 0x3fff_ffff) >>> offsetBits) + 1;
     const kind = this.#active ? "compressed" : "snapshot";
-    this.#state.refer(offset, sectors * 512 - (offset % 512), kind, guestOffset, entryOffset);
+    const repair = this.#trusts && offset < this.#state.fileSize ? "shorten" : "none";
+    const length = sectors * 512 - (offset % 512);
+    this.#state.refer(offset, length, kind, guestOffset, entryOffset, "l2", repair);
   }
 
   #uncompressed(entry: Entry): void {
     const { high, low } = entry;
     const { extended, hasZeroFlag, externalDataFile } = this.#state.layout;
     if ((high & reservedHigh) !== 0 || (low & reservedLow) !== 0) {
-      this.#corrupt(entry, "reserved-bits", "reserved bits are set");
+      this.#corrupt(entry, "reserved-bits", "reserved bits are set", "clear-bits");
     }
     const offset = (high & offsetHigh) * 0x1_0000_0000 + ((low & offsetLow) >>> 0);
     const copied = (high & copiedFlag) !== 0;
     const hasBit0 = (low & zeroFlag) !== 0;
     if (hasBit0 && !hasZeroFlag) {
+      // meant as zero, it must not show what is below
+      const isClear = extended || offset !== 0 || this.#state.header.backingFileOffset === 0;
       this.#corrupt(
         entry,
         "zero-flag",
         `bit 0 is set, which ${extended ? "extended L2 entries don't" : "version 2 doesn't"} have`,
+        isClear ? "clear-bits" : "none",
       );
     }
     if (offset === 0 && (!(externalDataFile && copied) || (hasBit0 && !extended))) {
@@ -265,7 +278,7 @@ export class L2Scan {
   #allocated(entry: Entry, offset: number, copied: boolean, isZero: boolean): void {
     const { layout } = this.#state;
     if ((entry.zeroes & entry.allocated) !== 0) {
-      this.#corrupt(entry, "subclusters", "subclusters are marked as zero and as allocated");
+      this.#corrupt(entry, "subclusters", "subclusters are marked as zero and as allocated", "clear-bits");
     }
     if (offset % layout.clusterSize !== 0) {
       const repair = isZero ? "make-zero" : "none";
@@ -273,10 +286,12 @@ export class L2Scan {
     }
     if (layout.externalDataFile) {
       if (offset !== entry.guestOffset) {
-        this.#corrupt(entry, "external-offset", `offset ${hex(offset)} in the data file isn't the guest offset`);
+        const text = `offset ${hex(offset)} in the data file isn't the guest offset`;
+        this.#corrupt(entry, "external-offset", text, "set-offset");
       }
     } else {
-      this.#state.refer(offset, layout.clusterSize, this.#kind, entry.guestOffset, entry.entryOffset);
+      const repair = this.#beyondRepair(offset, isZero);
+      this.#state.refer(offset, layout.clusterSize, this.#kind, entry.guestOffset, entry.entryOffset, "l2", repair);
     }
     if (!this.#active) {
       return;
@@ -289,6 +304,15 @@ export class L2Scan {
     if (this.#judges) {
       this.#checkCopied(entry, offset, copied);
     }
+  }
+
+  /** What helps a cluster that is past the end. */
+  #beyondRepair(offset: number, isZero: boolean): Finding["repair"] {
+    const { layout, header } = this.#state;
+    const isReadable = isZero || offset % layout.clusterSize === 0;
+    // without a zero flag, nothing but data hides what is below
+    const canHide = header.version === 3 || header.backingFileOffset === 0;
+    return this.#trusts && isReadable && canHide ? "make-zero" : "none";
   }
 
   #checkCopied(entry: Entry, offset: number, copied: boolean): void {
@@ -320,9 +344,10 @@ export class L2Scan {
     this.#state.findings.add("corruption", () => ({
       kind,
       message: `L2 entry ${entryText(high, low)} of guest offset ${hex(guestOffset)}: ${text}`,
-      repair,
+      repair: this.#trusts ? repair : "none",
       guestOffset,
       entryOffset,
+      table: "l2",
       entry: entryText(high, low),
       ...((high & compressedFlag) !== 0 ? {} : { hostOffset: offset }),
       ...(this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }),

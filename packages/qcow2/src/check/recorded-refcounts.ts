@@ -88,6 +88,12 @@ export class RecordedRefcounts {
     return this.blockOffset(Math.floor(cluster / this.coverage)) % this.#clusterSize === 0;
   }
 
+  /** Whether there is a block that holds the refcount of a cluster. */
+  isPresent(cluster: number): boolean {
+    const offset = this.blockOffset(Math.floor(cluster / this.coverage));
+    return offset !== 0 && offset % this.#clusterSize === 0 && offset < this.#storage.size;
+  }
+
   /** The refcount of a cluster, wherever it is; 0 where it isn't known. */
   *get(cluster: number): Io<number> {
     const index = Math.floor(cluster / this.coverage);

@@ -69,6 +69,26 @@ export class ReferenceCounts {
     return true;
   }
 
+  /** Takes a reference back, if there is one. */
+  drop(cluster: number): void {
+    const count = this.counters[cluster] ?? 0;
+    if (count > 0) {
+      this.counters[cluster] = count - 1;
+    }
+  }
+
+  /** Makes a count at least `references`, as far as can be counted. */
+  raise(cluster: number, references: number): void {
+    const wanted = Math.min(references, this.#most, 0xffff_ffff);
+    if ((this.counters[cluster] ?? 0) >= wanted) {
+      return;
+    }
+    while (wanted > this.limit) {
+      this.#widen();
+    }
+    this.counters[cluster] = wanted;
+  }
+
   #widen(): void {
     const narrow = this.counters;
     this.counters = allocate(() =>

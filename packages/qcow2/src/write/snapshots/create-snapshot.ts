@@ -43,7 +43,7 @@ export function* createSnapshot(target: SnapshotTarget, { name, date }: NewSnaps
       vmClock: 0n,
       vmStateSize: 0,
       diskSize: context.size,
-      icount: undefined,
+      icount: 0n,
       unknownExtra: new Uint8Array(0),
     };
     try {
