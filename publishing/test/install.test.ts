@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, realpathSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { publishedPackages } from "../src/published-package.ts";
@@ -11,6 +11,8 @@ const names = packages.map(({ name }) => name);
 const specifiers = packages.flatMap(({ entries }) => entries.map(({ specifier }) => specifier));
 const sample = join(root, "samples");
 
+const LINKED = "--install-strategy=linked";
+
 interface Installation {
   readonly what: string;
   readonly version: (typeof NODE_VERSIONS)[number];
@@ -20,11 +22,10 @@ interface Installation {
 
 const installations: Installation[] = [
   ...NODE_VERSIONS.map((version) => ({ what: `Node ${version}`, version, options: [], native: true })),
-  // Each package sees what it depends on, and nothing that others happen to have brought along.
   {
     what: "a strict installation without what is optional",
     version: NODE_VERSIONS[1],
-    options: ["--omit=optional", "--install-strategy=linked"],
+    options: ["--omit=optional", LINKED],
     native: false,
   },
 ];
@@ -75,5 +76,26 @@ describe.each(installations)("on $what", ({ version, options, native }) => {
     const failed = await stranger.try("npx", "--no-install", "img", "info", "missing.qcow2");
     expect(failed.code).toBe(1);
     expect(failed.stderr).toContain("missing.qcow2");
+  });
+
+  // Where npm links packages, each has what it depends on beside it, and the rest is found through what the program itself depends on.
+  test.runIf(options.includes(LINKED))("each package needs nothing that only others have brought along", async () => {
+    const places = packages.map((each) => ({
+      ...each,
+      place: realpathSync(stranger.file(`node_modules/${each.name}`)),
+    }));
+    renameSync(stranger.file("node_modules/@img"), stranger.file("away"));
+    try {
+      for (const { name, entries, place } of places) {
+        if (entries.length === 0) continue;
+        expect(place).toContain("node_modules/.store/");
+        copyFileSync(stranger.file("import-all.js"), join(place, "import-all.js"));
+        const own = entries.map(({ specifier }) => specifier);
+        const { stdout } = await stranger.run("node", join(place, "import-all.js"), ...own);
+        expect(Object.keys((JSON.parse(stdout) as { found: object }).found), name).toEqual(own);
+      }
+    } finally {
+      renameSync(stranger.file("away"), stranger.file("node_modules/@img"));
+    }
   });
 });
