@@ -17,3 +17,6 @@ export type {
 export { storageExport } from "./server/storage-export.ts";
 export { duplexPair } from "./stream/duplex-pair.ts";
 export type { DuplexStream } from "./stream/duplex-stream.ts";
+export { messagePortStream, type MessagePortLike } from "./stream/message-port-stream.ts";
+export { webSocketStream, type WebSocketLike } from "./stream/web-socket-stream.ts";
+export { webStream, type ReadableBytes, type WritableBytes } from "./stream/web-stream.ts";

@@ -1,7 +1,9 @@
 import { ImgError } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
+import type { DataWindows } from "./data-windows.ts";
 import { exportSource, type NbdExports, type NbdExportSource } from "./export-source.ts";
 import { TotalInFlight } from "./in-flight.ts";
+import type { NbdExport } from "./nbd-export.ts";
 import { SlabPool } from "./reply-memory.ts";
 import { ServerConnection } from "./server-connection.ts";
 import { serverSettings, type NbdServerOptions, type ServerSettings } from "./server-options.ts";
@@ -22,6 +24,7 @@ export class NbdServer implements AsyncDisposable {
   readonly #source: NbdExportSource;
   readonly #total: TotalInFlight;
   readonly #pool = new SlabPool();
+  readonly #windows = new WeakMap<NbdExport, DataWindows>();
   readonly #connections = new Map<ServerConnection, Promise<void>>();
   #lastId = 0;
   #closing = false;
@@ -52,6 +55,7 @@ export class NbdServer implements AsyncDisposable {
       source: this.#source,
       total: this.#total,
       pool: this.#pool,
+      windows: this.#windows,
     });
     const served = connection.run();
     this.#connections.set(connection, served);

@@ -29,8 +29,10 @@ export class ReplyWriter {
   #sent: Sent[] = [];
   #writing = false;
   #sending: Promise<void> | undefined;
+  #onTaken: (() => void) | undefined;
   #scheduled = false;
   #failed = false;
+  #pendingBytes = 0;
   #writeCount = 0;
 
   /** @param onFailure - called once when the stream doesn't take anything any more */
@@ -43,6 +45,11 @@ export class ReplyWriter {
   /** Whether something is under way. */
   get isBusy(): boolean {
     return this.#writing;
+  }
+
+  /** Bytes that wait for the next write. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Grows with every write that the stream has taken. */
@@ -60,6 +67,7 @@ export class ReplyWriter {
       this.#pieces.push({ memory: slab.memory, start, end });
     }
     this.#sent.push({ region, whenSent });
+    this.#pendingBytes += end - start;
   }
 
   /** Sends soon, together with what becomes ready until then. */
@@ -86,6 +94,15 @@ export class ReplyWriter {
     }
   }
 
+  /** Settled when the write that is under way is done. */
+  taken(): Promise<void> {
+    return this.#writing
+      ? new Promise((resolve) => {
+          this.#onTaken = resolve;
+        })
+      : Promise.resolve();
+  }
+
   /** Settled when everything that is there was sent, or never will be. */
   async settled(): Promise<void> {
     this.flush();
@@ -101,6 +118,7 @@ export class ReplyWriter {
       const sent = this.#sent;
       this.#pieces = [];
       this.#sent = [];
+      this.#pendingBytes = 0;
       try {
         if (!this.#failed) {
           await this.#write(pieces);
@@ -109,6 +127,8 @@ export class ReplyWriter {
         this.#failed = true;
         this.#onFailure(error);
       }
+      this.#onTaken?.();
+      this.#onTaken = undefined;
       for (const { region, whenSent } of sent) {
         this.#memory.release(region);
         whenSent?.();

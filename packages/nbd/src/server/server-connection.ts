@@ -1,11 +1,13 @@
 import { ImgError } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
 import { ConnectionInput } from "./connection-input.ts";
+import { DataWindows } from "./data-windows.ts";
 import { ExportHolder } from "./export-holder.ts";
 import type { NbdExportSource } from "./export-source.ts";
 import { isWritable } from "./export-features.ts";
 import { Handshake, type Negotiated } from "./handshake.ts";
 import { InFlight, type TotalInFlight } from "./in-flight.ts";
+import type { NbdExport } from "./nbd-export.ts";
 import type { NbdPeer } from "./nbd-peer.ts";
 import { ReplyMemory, type SlabPool } from "./reply-memory.ts";
 import { ReplyWriter } from "./reply-writer.ts";
@@ -32,6 +34,8 @@ export interface SharedState {
   readonly source: NbdExportSource;
   readonly total: TotalInFlight;
   readonly pool: SlabPool;
+  /** For each export that clients have used. */
+  readonly windows: WeakMap<NbdExport, DataWindows>;
 }
 
 /** One client, from its greeting to its end. */
@@ -136,7 +140,8 @@ export class ServerConnection implements ConnectionState {
       this.destroy(error);
     });
     const inFlight = new InFlight(total, settings);
-    const transmission = new Transmission({ state: this, settings, memory, writer, inFlight }, negotiated);
+    const windows = this.#windowsOf(negotiated.export);
+    const transmission = new Transmission({ state: this, settings, memory, writer, inFlight, windows }, negotiated);
     this.#phase = "transmission";
     if (this.#stopping) {
       this.#input.stop();
@@ -155,6 +160,18 @@ export class ServerConnection implements ConnectionState {
     if (this.#stopping && isWritable(negotiated.export)) {
       await negotiated.export.flush?.();
     }
+  }
+
+  #windowsOf(exported: NbdExport): DataWindows | undefined {
+    const { windows } = this.#shared;
+    const known = windows.get(exported);
+    const context = exported.contexts?.find(({ name }) => name === "base:allocation");
+    if (known !== undefined || context === undefined) {
+      return known;
+    }
+    const made = new DataWindows(exported.size, context);
+    windows.set(exported, made);
+    return made;
   }
 
   /** Ends a connection politely where that is possible: what was sent arrives, if the client takes it within a second. */

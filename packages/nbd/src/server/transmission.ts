@@ -13,6 +13,7 @@ import {
 } from "../protocol/transmission-numbers.ts";
 import { statusOf } from "./block-status.ts";
 import { checkRange, checkRequest, payloadOf, type RequestFault } from "./check-request.ts";
+import type { DataWindows } from "./data-windows.ts";
 import { blockSizeOf } from "./export-features.ts";
 import type { Negotiated } from "./handshake.ts";
 import type { InFlight } from "./in-flight.ts";
@@ -27,6 +28,8 @@ import { wireError } from "./wire-error.ts";
 
 /** Reads from this length on ask first whether there is something to read. */
 const sparseFrom = 64 * 1024;
+/** So many bytes of replies are sent before more requests are begun. */
+const sendFrom = 256 * 1024;
 /** What an answer to BLOCK_STATUS may take. */
 const statusCost = 256 * 1024;
 
@@ -37,6 +40,8 @@ export interface TransmissionParts {
   readonly memory: ReplyMemory;
   readonly writer: ReplyWriter;
   readonly inFlight: InFlight;
+  /** What is known of the export's `base:allocation`, if it has that. */
+  readonly windows: DataWindows | undefined;
 }
 
 /** The server's side of the transmission phase: many requests at once, answers in the order in which they are ready. */
@@ -47,6 +52,7 @@ export class Transmission {
   readonly #maker: ReplyMaker;
   readonly #extended: boolean;
   readonly #allocation: NbdMetaContext | undefined;
+  readonly #windows: DataWindows | undefined;
   readonly #payloadLimit: number;
   #requestCount = 0;
 
@@ -57,6 +63,7 @@ export class Transmission {
     this.#maker = new ReplyMaker(parts.memory, negotiated.style);
     this.#extended = negotiated.style === "extended";
     this.#allocation = negotiated.export.contexts?.find(({ name }) => name === "base:allocation");
+    this.#windows = parts.windows;
     this.#payloadLimit = Math.max(payloadLimit, payloadMaximum(negotiated.export));
   }
 
@@ -101,6 +108,11 @@ export class Transmission {
       }
       if (!this.#takeNow(request, payload) && !(await this.#takeLater(request, payload))) {
         return;
+      }
+      if (this.#parts.writer.pendingBytes >= sendFrom) {
+        // a client that gets its data early works while we do
+        this.#parts.writer.flush();
+        await this.#parts.writer.taken();
       }
     }
   }
@@ -241,10 +253,12 @@ export class Transmission {
       case commands.write:
         return exported.write?.(IoVector.from(payload ?? []), offset);
       case commands.writeZeroes: {
+        this.#windows?.forget(offset, length);
         const options = { allocate: (flags & flag.noHole) !== 0, fast: (flags & flag.fastZero) !== 0 };
         return exported.writeZeroes?.(offset, length, options);
       }
       case commands.trim:
+        this.#windows?.forget(offset, length);
         return exported.trim?.(offset, length);
       default:
         return exported.cache?.(offset, length);
@@ -258,10 +272,13 @@ export class Transmission {
       return undefined;
     }
     const whole = this.#maker.style === "simple" || (flags & flag.dontFragment) !== 0;
-    if (whole || length < sparseFrom || this.#allocation === undefined) {
+    const context = this.#allocation;
+    if (whole || length < sparseFrom || context === undefined || this.#windows === undefined) {
       return this.#readWhole(request, cost);
     }
-    return this.#readSparse(request, this.#allocation, cost);
+    return then(this.#windows.isData(request.offset, length), (data) =>
+      data ? this.#readWhole(request, cost) : this.#readSparse(request, context, cost),
+    );
   }
 
   #readWhole(request: NbdRequest, cost: number): MaybePromise<void> {

@@ -1,4 +1,5 @@
-import { ImgError, type MaybePromise } from "@img/format-core";
+import type { MaybePromise } from "@img/format-core";
+import { closedError } from "./closed-error.ts";
 
 /** What an adapter has received and nobody has read: the pull side of streams that push. */
 export class StreamQueue {
@@ -19,6 +20,11 @@ export class StreamQueue {
   /** Bytes that nobody has read. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Whether the stream has failed. */
+  get isFailed(): boolean {
+    return this.#state === "failed";
   }
 
   /** @throws why the stream failed, if it has */
@@ -59,7 +65,7 @@ export class StreamQueue {
       return;
     }
     this.#state = "failed";
-    this.#failure = error ?? new ImgError("ERR_IMG_CLOSED", `${this.#label} is closed`, { subject: this.#label });
+    this.#failure = error ?? closedError(this.#label);
     this.#chunks.length = 0;
     this.#length = 0;
     this.#waiting?.reject(this.#failure);
