@@ -51,7 +51,7 @@ export const PACKAGES = {
     node: ["src/host/**"],
   },
   "@img/bench": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/testing"],
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
     node: EVERYTHING,
   },
   // Imports nothing: it builds, packs and installs all that is published.

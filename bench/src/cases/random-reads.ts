@@ -1,7 +1,8 @@
-import { runSync, type FormatAccess } from "@img/format-core";
+import type { FormatAccess } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { openImage } from "@img/operations/node";
 import type { BlockingPolicy } from "@img/storage-fs";
+import { SyncFormatAccess } from "@img/sync";
 import type { Images } from "../images.ts";
 import type { Case, Sample } from "../measurement.ts";
 import { runProgram } from "../run-program.ts";
@@ -31,6 +32,11 @@ export function randomReadCases(images: Images): Case[] {
     ),
     at(1, 50_000, { kind: "async", depth: 1, blocking: "always" }, "4 KiB reads, depth 1, blocking always", undefined),
     at(1, 50_000, { kind: "async", depth: 1, blocking: "cached" }, "4 KiB reads, depth 1, blocking cached", undefined),
+    ...[1, 32].map((depth) => ({
+      name: `4 KiB reads, synchronous (against ours with promises, depth ${String(depth)})`,
+      ours: () => measureOurs(images, { kind: "sync" }, 200_000),
+      theirs: () => measureOurs(images, { kind: "async", depth, blocking: "always" }, 200_000),
+    })),
   ];
 }
 
@@ -53,8 +59,9 @@ async function measureOurs(images: Images, how: Read, count: number): Promise<Sa
 
 function readSync(image: FormatAccess, count: number): void {
   const vector = IoVector.single(new Uint8Array(blockSize));
+  const synchronous = new SyncFormatAccess(image);
   for (let index = 0; index < count; index++) {
-    runSync(image.io.read(vector, (index * step) % image.size));
+    synchronous.readv(vector, (index * step) % image.size);
   }
 }
 

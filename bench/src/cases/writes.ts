@@ -1,8 +1,9 @@
 import { copyFileSync, rmSync } from "node:fs";
-import { runSync, type FormatAccess } from "@img/format-core";
+import type { FormatAccess } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { bench } from "@img/operations";
 import { openImage } from "@img/operations/node";
+import { SyncFormatAccess } from "@img/sync";
 import type { Images } from "../images.ts";
 import type { Case, Sample } from "../measurement.ts";
 import { runProgram } from "../run-program.ts";
@@ -35,7 +36,20 @@ export function writeCases(images: Images): Case[] {
     at("allocating writes", { kind: "sync" }, 1 / 3),
     at("allocating writes", { kind: "async", depth: 32 }, 1 / 3),
     at("allocating writes", { kind: "async", depth: 1 }),
+    ...(["overwrites", "allocating writes"] as const).flatMap((ground) =>
+      [1, 32].map((depth) => ofOurs(images, ground, depth)),
+    ),
   ];
+}
+
+/** Without await, against the same with promises. */
+function ofOurs(images: Images, ground: Ground, depth: number): Case {
+  const run = (world: World): Promise<Sample> => measureOurs(prepare(images, ground), world, 30_000, stepOf(ground));
+  return {
+    name: `4 KiB ${ground}, synchronous (against ours with promises, depth ${String(depth)})`,
+    ours: () => run({ kind: "sync" }),
+    theirs: () => run({ kind: "async", depth }),
+  };
 }
 
 /** Overwrites go far, as random ones would; allocating writes put one block into each cluster of 64 KiB. */
@@ -68,9 +82,10 @@ async function measureOurs(path: string, world: World, count: number, step: numb
 
 function writeSync(image: FormatAccess, count: number, step: number): number {
   const vector = IoVector.single(new Uint8Array(blockSize));
+  const synchronous = new SyncFormatAccess(image);
   const began = performance.now();
   for (let index = 0; index < count; index++) {
-    runSync(image.io.write(vector, (index * step) % image.size));
+    synchronous.writev(vector, (index * step) % image.size);
   }
   return (performance.now() - began) / 1000;
 }

@@ -1,9 +1,10 @@
 import { ImgError } from "@img/format-core";
 import { startWorkerThread } from "#worker";
 import type { BridgeAnswer, BridgeCall, BridgeReply } from "./bridge-call.ts";
-import { unpackError, type PortableError } from "./portable-error.ts";
+import type { PortableError } from "./portable-error.ts";
 import { SharedControl } from "./shared-control.ts";
 import { Slots } from "./slots.ts";
+import { unpackError } from "./unpack-error.ts";
 import type { ModuleLocation, WorkerThread } from "./worker-thread.ts";
 
 /** How a worker is started and asked. */

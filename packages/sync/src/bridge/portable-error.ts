@@ -1,5 +1,3 @@
-import { ImgError } from "@img/format-core";
-
 /** Errors of errors that are carried along, and characters of each message. */
 const mostCauses = 4;
 const mostCharacters = 2000;
@@ -38,27 +36,9 @@ export function packError(error: unknown, depth: number = 0): PortableError {
   };
 }
 
-/** The error that {@link packError} packed, of the same class where the class is one of ours or a programmer's mistake. */
-export function unpackError(packed: PortableError): Error {
-  const { kind, name, message, details } = packed;
-  const options = packed.cause === undefined ? {} : { cause: unpackError(packed.cause) };
-  switch (kind) {
-    case "img":
-      return new ImgError(String(details["code"]), message, { ...options, ...details });
-    case "type":
-      return Object.assign(new TypeError(message, options), details);
-    case "range":
-      return Object.assign(new RangeError(message, options), details);
-    case "other": {
-      const error = new Error(message, options);
-      Object.defineProperty(error, "name", { value: name, configurable: true, writable: true });
-      return Object.assign(error, details);
-    }
-  }
-}
-
 function kindOf(error: Error): PortableError["kind"] {
-  if (error instanceof ImgError) {
+  // by name, because whoever watches a worker packs errors before anything else can be loaded
+  if (error.name === "ImgError") {
     return "img";
   }
   if (error instanceof TypeError) {

@@ -1,4 +1,3 @@
-import { ImgError } from "@img/format-core";
 import type { BridgeAnswer } from "./bridge-call.ts";
 import { packError, type PortableError } from "./portable-error.ts";
 
@@ -136,7 +135,7 @@ export class SharedControl {
       if (!Array.isArray(value)) {
         const message = `an answer of ${String(text.length)} bytes: expected at most ${String(answerBytes)}`;
         const { sequence, size } = answer;
-        const error = packError(new ImgError("ERR_IMG_LIMIT", message));
+        const error: PortableError = { kind: "img", name: "ImgError", message, details: { code: "ERR_IMG_LIMIT" } };
         return new TextEncoder().encode(JSON.stringify({ sequence, size, error }));
       }
       value = value.slice(0, Math.ceil(value.length / 2));
