@@ -1,18 +1,16 @@
-import { git, gitLines } from "./git.ts";
+import { git } from "./git.ts";
 
-/** What a change is compared with when nobody says so: the names of the branch that releases are made from. */
+/** What a branch is compared with when nobody says so: the branch that releases are made from. */
 const MAIN = ["refs/remotes/origin/main", "refs/heads/main"];
 
 /**
- * The commit before the change that is looked at: where a branch left `main`; on `main` itself what is committed, if something that matters isn't, and
- * else the commit before the last one.
+ * The commit before the change that is looked at: where a branch left `main`.
  *
- * @param paths what matters, relative to `root`
  * @param named a commit that somebody named, which is taken then
- * @returns a commit's hash, or `undefined` without a history to compare with
+ * @returns a commit's hash, or `undefined` on `main` itself and without a history
  * @throws Error when the named commit isn't there
  */
-export function comparisonBase(root: string, paths: readonly string[], named?: string): string | undefined {
+export function comparisonBase(root: string, named?: string): string | undefined {
   if (named !== undefined) {
     const commit = git(root, "rev-parse", "--verify", "--quiet", `${named}^{commit}`);
     if (commit === undefined) throw new Error(`${named}: no such commit`);
@@ -22,7 +20,5 @@ export function comparisonBase(root: string, paths: readonly string[], named?: s
   const main = MAIN.find((ref) => git(root, "rev-parse", "--verify", "--quiet", ref) !== undefined);
   if (head === undefined || main === undefined) return undefined;
   const fork = git(root, "merge-base", "HEAD", main);
-  if (fork !== head) return fork;
-  const changed = gitLines(root, "status", "--porcelain", "--untracked-files=all", "--", ...paths).length > 0;
-  return changed ? head : git(root, "rev-parse", "--verify", "--quiet", "HEAD^1");
+  return fork === head ? undefined : fork;
 }

@@ -30,6 +30,48 @@ describe("a recorded interface that has changed", () => {
     repository.commit("change");
     expect(problems()).toEqual(NOBODY_SAYS);
     repository.commit("something else");
+    expect(problems()).toEqual(NOBODY_SAYS);
+    repository.changeset("new", "sums", "Adds three numbers");
+    expect(problems()).toEqual([]);
+    repository.commit("describe it");
+    expect(problems()).toEqual([]);
+  });
+
+  test("passes with a changeset that was committed before it was recorded", () => {
+    repository.changeset("new", "sums", "Adds three numbers");
+    repository.commit("describe it");
+    repository.commit("something else");
+    repository.write(REPORT, "three numbers");
+    expect(problems()).toEqual([]);
+    repository.commit("change");
+    expect(problems()).toEqual([]);
+    // That changeset has been used: the next change needs words of its own.
+    repository.write(REPORT, "four numbers");
+    expect(problems()).toEqual(NOBODY_SAYS);
+  });
+
+  test("passes when what was said has been released, and the next one doesn't", () => {
+    repository.write("packages/sums/CHANGELOG.md", "# @img/sums\n");
+    repository.write(REPORT, "three numbers");
+    repository.changeset("new", "sums", "Adds three numbers");
+    repository.commit("change");
+    repository.remove(".changeset");
+    expect(problems()).toEqual(NOBODY_SAYS);
+    repository.write("packages/sums/CHANGELOG.md", "# @img/sums\n\n## 1.1.0\n\nAdds three numbers\n");
+    expect(problems()).toEqual([]);
+    repository.commit("release");
+    expect(problems()).toEqual([]);
+    repository.write(REPORT, "four numbers");
+    repository.commit("change");
+    repository.write("packages/others/CHANGELOG.md", "# @img/others\n\n## 1.1.0\n\nAnything\n");
+    repository.commit("release others");
+    expect(problems()).toEqual(NOBODY_SAYS);
+  });
+
+  test("passes for an interface that was recorded once and released since", () => {
+    repository.remove(".changeset");
+    repository.write("packages/sums/CHANGELOG.md", "# @img/sums\n\n## 1.0.0\n\nSums, for the first time\n");
+    repository.commit("release");
     expect(problems()).toEqual([]);
   });
 
@@ -97,6 +139,7 @@ describe("a recorded interface that has changed", () => {
     repository.commit("something else");
     expect(problems("HEAD")).toEqual([]);
     expect(problems("HEAD~2")).toEqual(NOBODY_SAYS);
+    expect(problems()).toEqual(NOBODY_SAYS);
     expect(() => problems("no-such-branch")).toThrow("no-such-branch: no such commit");
   });
 
@@ -120,11 +163,15 @@ describe("a recorded interface that has changed", () => {
     repository.write("api/products.api.md", "products");
     expect(problems()).toEqual([]);
     repository.remove(".changeset/product.md");
-    expect(problems()).toEqual([expect.stringContaining("@img/products")]);
+    expect(problems()).toEqual([
+      "the interface of @img/products is new, and no changeset says so; run npm run changeset",
+    ]);
   });
 
   test("fails when it is gone without a word", () => {
     repository.remove(REPORT);
+    expect(problems()).toEqual(NOBODY_SAYS);
+    repository.commit("remove it");
     expect(problems()).toEqual(NOBODY_SAYS);
   });
 
