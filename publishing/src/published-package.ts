@@ -8,6 +8,7 @@ export interface Manifest {
   readonly private?: boolean;
   readonly bin?: Readonly<Record<string, string>>;
   readonly exports?: Readonly<Record<string, unknown>>;
+  readonly publishConfig?: { readonly exports?: Readonly<Record<string, unknown>> };
   readonly files?: readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
@@ -29,6 +30,7 @@ export interface PublishedPackage {
   readonly directory: string;
   /** Absolute. */
   readonly path: string;
+  /** With the exports that it is published with, which may be fewer than those for the workspace. */
   readonly manifest: Manifest;
   /** Those with types, so none for a command line. */
   readonly entries: readonly Entry[];
@@ -42,11 +44,16 @@ export function publishedPackages(root: string): PublishedPackage[] {
     .filter((directory) => existsSync(join(root, directory, "package.json")))
     .map((directory) => {
       const path = join(root, directory);
-      const manifest = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Manifest;
+      const manifest = withPublishedExports(JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Manifest);
       return { name: manifest.name, directory, path, manifest, entries: entriesOf(manifest) };
     })
     .filter(({ manifest }) => manifest.private !== true)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function withPublishedExports(manifest: Manifest): Manifest {
+  const exports = manifest.publishConfig?.exports;
+  return exports === undefined ? manifest : { ...manifest, exports };
 }
 
 function entriesOf({ name, exports }: Manifest): Entry[] {
