@@ -10,7 +10,7 @@ export type WebWorkerMessage = BridgeReply | { readonly ended: PortableError };
 declare class Worker {
   constructor(url: unknown, options: { readonly type: "module" });
   onmessage: ((event: { readonly data: WebWorkerMessage }) => void) | null;
-  onerror: ((event: { readonly message?: string }) => void) | null;
+  onerror: ((event: { readonly message?: string; preventDefault(): void }) => void) | null;
   postMessage(message: unknown): void;
   terminate(): void;
 }
@@ -35,8 +35,10 @@ export const startWorkerThread: StartWorkerThread = (setup, listeners, entry) =>
       listeners.onReply(data);
     }
   };
-  worker.onerror = ({ message }) => {
-    end(packError(new Error(message ?? "it can't be loaded")));
+  worker.onerror = (event) => {
+    // whoever calls hears of it; it isn't an error of this thread
+    event.preventDefault();
+    end(packError(new Error(event.message ?? "it can't be loaded")));
   };
   worker.postMessage(setup);
   return {
