@@ -21,7 +21,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const run = spawnSync(process.execPath, [join(root, "scripts", "pack-packages.mjs"), directory], {
     encoding: "utf8",
   });
-  if (run.status !== 0) throw new Error(run.stderr);
+  if (run.status !== 0) {
+    rmSync(directory, { recursive: true, force: true });
+    throw new Error(run.stderr);
+  }
   const tarballs = JSON.parse(run.stdout) as Record<string, string>;
   const registry = await LocalRegistry.start(Object.values(tarballs));
   project.provide("tarballs", tarballs);
