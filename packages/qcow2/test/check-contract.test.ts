@@ -106,6 +106,7 @@ describe("a check", () => {
         repair: "set-copied",
         guestOffset: 0x10000,
         entryOffset: l2Table + 8,
+        table: "l2",
         entry: "0x0000000000060000",
         hostOffset: 0x60000,
       },
@@ -136,7 +137,7 @@ describe("a check", () => {
     const bytes = (await imageWithData(3)).toUint8Array();
     const result = runSync(checkImage(new MemoryStorage(bytes.subarray(0, 0x60000))));
     expect(result).toMatchObject({ corruptions: 2, leaks: 0 });
-    expect(result.findings.every(({ kind, repair }) => kind === "beyond-end" && repair === "extend-file")).toBe(true);
+    expect(result.findings.every(({ kind, repair }) => kind === "beyond-end" && repair === "make-zero")).toBe(true);
   });
 
   test("keeps as many findings as wanted, tells all, and counts all", async () => {
