@@ -12,6 +12,7 @@ const TOOLS = {
   nbdkit: "nbdkit",
   "nbd-client": "nbd-client",
   fio: "fio",
+  openssl: "openssl",
   chromium: "chromium",
 };
 

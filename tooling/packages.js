@@ -42,6 +42,7 @@ export const PACKAGES = {
       "@img/storage-fs",
       "@img/sync",
       "@img/operations",
+      "@img/nbd",
       "@img/testing",
     ],
     node: EVERYTHING,

@@ -13,7 +13,7 @@ const compactLimit = 0xffff_0000;
  * @param extended - lengths have 64 bits
  * @throws ImgError `EIO` when the context says nothing about the first byte
  */
-export function tidyExtents(
+function tidyExtents(
   extents: readonly StatusExtent[],
   length: number,
   one: boolean,

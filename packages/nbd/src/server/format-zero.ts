@@ -1,4 +1,12 @@
-import { ImgError, zeroStorage, type FormatAccess, type Io, type Mapping } from "@img/format-core";
+import {
+  guestOffset,
+  ImgError,
+  zeroStorage,
+  type FormatAccess,
+  type HandledRange,
+  type Io,
+  type Mapping,
+} from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import type { ExportZeroOptions } from "./nbd-export.ts";
 
@@ -23,27 +31,43 @@ export function* zeroFormat(
   length: number,
   { allocate, fast }: ExportZeroOptions,
 ): Io<void> {
-  if (fast && !(yield* isFast(access, offset, length, allocate))) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", "zeroing this range needs data to be written");
+  if (!allocate && (yield* everywhere(access, offset, length, ({ kind }) => kind === "zero"))) {
+    return;
   }
-  if (allocate) {
+  if (fast) {
+    yield* zeroFast({ access, discard }, offset, length, allocate);
+  } else if (allocate) {
     yield* zeroAllocated(access, offset, length);
-  } else if (!(yield* everywhere(access, offset, length, ({ kind }) => kind === "zero"))) {
+  } else {
     yield* discard ? access.io.discardToZero(offset, length) : access.io.writeZeroes(offset, length);
   }
 }
 
-/** Whether only metadata has to be changed: whole blocks of a format that has zero blocks, or nothing at all. */
-function* isFast(access: FormatAccess, offset: number, length: number, allocate: boolean): Io<boolean> {
-  if (allocate) {
-    return false;
-  }
-  const { zeroGranularity: unit } = access.driver;
+/** Zeroes whole blocks by metadata alone, or nothing. */
+function* zeroFast(
+  { access, discard }: FormatZeroSettings,
+  offset: number,
+  length: number,
+  allocate: boolean,
+): Io<void> {
+  const { driver } = access;
+  const unit = driver.zeroGranularity;
   const end = offset + length;
-  return (
-    (unit !== undefined && offset % unit === 0 && (end % unit === 0 || end === access.size)) ||
-    (yield* everywhere(access, offset, length, ({ kind }) => kind === "zero"))
-  );
+  const handler = discard ? driver.discardToZero?.bind(driver) : driver.ensureZeroMapping?.bind(driver);
+  const whole = unit !== undefined && offset % unit === 0 && (end % unit === 0 || end === access.size);
+  if (allocate || handler === undefined || !whole) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", "zeroing this range needs data to be written");
+  }
+  // what the format can't do it refuses with the first block, before anything is changed
+  const body = (): Io<HandledRange> => handler(guestOffset(offset), length);
+  const done = yield* discard ? access.io.exclusive(body) : access.io.shared(body);
+  if (done.offset !== offset || done.length === 0) {
+    throw new ImgError("ERR_IMG_UNSUPPORTED", "zeroing the start of this range needs data to be written");
+  }
+  if (done.length < length) {
+    const rest = offset + done.length;
+    yield* discard ? access.io.discardToZero(rest, end - rest) : access.io.writeZeroes(rest, end - rest);
+  }
 }
 
 function* everywhere(

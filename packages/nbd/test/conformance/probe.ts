@@ -242,7 +242,7 @@ export class Probe {
 }
 
 /** Name of a reply's type: `ACK`, `ERR_INVALID`. */
-export function replyName(type: number): string {
+function replyName(type: number): string {
   const [name] = Object.entries(replyTypes).find(([, value]) => value === type) ?? [`0x${type.toString(16)}`];
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
