@@ -1,4 +1,4 @@
-import { chmod, unlink } from "node:fs/promises";
+import { chmod, lstat, unlink } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import { wrapHostError } from "@img/format-core";
 import { defaultPort } from "../protocol/handshake-numbers.ts";
@@ -36,10 +36,11 @@ export interface NbdListener extends AsyncDisposable {
 
 /**
  * Listens for clients of a server. Any number of listeners may have the same server.
+ * @param server - or whatever else takes care of the clients that come
  * @throws ImgError with the host's code (`EADDRINUSE`, `EACCES`, …)
  */
 export async function listenNbd(
-  server: NbdServer,
+  server: Pick<NbdServer, "serve">,
   target: NbdListenTarget,
   options: NbdListenOptions = {},
 ): Promise<NbdListener> {
@@ -90,7 +91,7 @@ async function listenUnix(host: Server, path: string): Promise<void> {
   try {
     await listenOnce(host, { path });
   } catch (error) {
-    if (isAbstract(path) || !isInUse(error) || (await isAnswering(path))) {
+    if (isAbstract(path) || !isInUse(error) || !(await isLeftover(path))) {
       throw error;
     }
     await unlink(path);
@@ -106,6 +107,11 @@ function listenOnce(host: Server, where: ListenOptions): Promise<void> {
       resolve();
     });
   });
+}
+
+/** Whether a path is a socket on which nobody listens. A plain file refuses connections just the same, and isn't ours to remove. */
+async function isLeftover(path: string): Promise<boolean> {
+  return (await lstat(path)).isSocket() && !(await isAnswering(path));
 }
 
 /** Whether somebody listens; only a socket that refuses is known to be a leftover. */

@@ -1,0 +1,81 @@
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { MemoryStorage } from "@img/format-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { listenNbd } from "../../src/node/listen-nbd.ts";
+import { NbdServer } from "../../src/server/nbd-server.ts";
+import { storageExport } from "../../src/server/storage-export.ts";
+import { tool } from "../helpers/run-tool.ts";
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "img-nbd-listen-"));
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+
+const server = (): NbdServer => new NbdServer(new Map([["", storageExport(new MemoryStorage(new Uint8Array(4096)))]]));
+const sizeAt = async (uri: string): Promise<string> => (await tool("nbdinfo", "--size", uri)).trim();
+
+test("TCP: any free port, told afterwards; closing lets nobody in", async () => {
+  const listener = await listenNbd(server(), { kind: "tcp", host: "127.0.0.1", port: 0 });
+  const { address } = listener;
+  expect(address).toMatchObject({ host: "127.0.0.1" });
+  const port = "port" in address ? address.port : 0;
+  expect(await sizeAt(`nbd://127.0.0.1:${port}`)).toBe("4096");
+  await expect(listenNbd(server(), { kind: "tcp", host: "127.0.0.1", port })).rejects.toMatchObject({
+    code: "EADDRINUSE",
+  });
+  await listener.close();
+  await expect(sizeAt(`nbd://127.0.0.1:${port}`)).rejects.toThrow(/refused/);
+});
+
+test("a Unix socket has the permissions that were asked for, and is gone after closing", async () => {
+  const path = join(directory, "mode.sock");
+  const listener = await listenNbd(server(), { kind: "unix", path, mode: 0o600 });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(listener.address).toEqual({ path });
+  await listener.close();
+  expect(existsSync(path)).toBe(false);
+});
+
+test("a socket that nobody listens on is replaced, one that somebody listens on isn't, nor is a file", async () => {
+  const path = join(directory, "stale.sock");
+  // who is killed leaves its socket behind
+  const program = `require("net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
+  spawnSync(process.execPath, ["-e", program]);
+  expect(existsSync(path)).toBe(true);
+  await using listener = await listenNbd(server(), { kind: "unix", path });
+  expect(listener.address).toEqual({ path });
+  expect(await sizeAt(`nbd+unix:///?socket=${path}`)).toBe("4096");
+  await expect(listenNbd(server(), { kind: "unix", path })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  const file = join(directory, "file");
+  writeFileSync(file, "precious");
+  await expect(listenNbd(server(), { kind: "unix", path: file })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  expect(statSync(file).size).toBe(8);
+});
+
+test.skipIf(process.platform !== "linux")("an abstract socket has no file", async () => {
+  const name = `img-nbd-${process.pid}`;
+  await using listener = await listenNbd(server(), { kind: "unix", path: `\0${name}`, mode: 0o600 });
+  expect(listener.address).toEqual({ path: `\0${name}` });
+  const socket = connect(`\0${name}`);
+  const [greeting] = (await once(socket, "data")) as [Buffer];
+  expect(greeting.toString("latin1")).toContain("NBDMAGIC");
+  socket.destroy();
+});
+
+test("who isn't to come in hears nothing", async () => {
+  const path = join(directory, "accept.sock");
+  let allowed = false;
+  await using listener = await listenNbd(server(), { kind: "unix", path }, { accept: () => allowed });
+  expect(listener.address).toEqual({ path });
+  await expect(sizeAt(`nbd+unix:///?socket=${path}`)).rejects.toThrow();
+  allowed = true;
+  expect(await sizeAt(`nbd+unix:///?socket=${path}`)).toBe("4096");
+});
