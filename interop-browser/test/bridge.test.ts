@@ -1,15 +1,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Browser } from "../src/host/browser.ts";
-import { bundle } from "../src/host/bundle.ts";
-import { PageServer, type ServedFile } from "../src/host/page-server.ts";
+import { script } from "../src/host/page-files.ts";
+import { PageServer } from "../src/host/page-server.ts";
 
 let server: PageServer;
 let browser: Browser;
 let report: Readonly<Record<string, unknown>>;
-
-async function script(file: string): Promise<ServedFile> {
-  return { type: "text/javascript", body: (await bundle({ file })).code };
-}
 
 beforeAll(async () => {
   const page = new TextEncoder().encode("<!doctype html><title>bridge</title><link rel=icon href=data:,>");

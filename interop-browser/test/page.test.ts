@@ -1,19 +1,21 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Browser } from "../src/host/browser.ts";
 import { compressedExample, overlayExample, type ExampleImage } from "../src/host/example-images.ts";
 import { pageFiles } from "../src/host/page-files.ts";
-import { PageServer } from "../src/host/page-server.ts";
+import { PageServer, type ServedFile } from "../src/host/page-server.ts";
 import { qemuImg } from "../src/host/qemu-img.ts";
+import { disposeSymbols, withoutDispose } from "../src/host/without-dispose.ts";
 import { editBytes } from "../src/shared/edit.ts";
 import { exampleEdits } from "../src/shared/example-edits.ts";
 
 const results = join(import.meta.dirname, "..", "test-results");
 const directory = mkdtempSync(join(tmpdir(), "img-page-"));
+let files: Map<string, ServedFile>;
 let server: PageServer;
 let browser: Browser;
 let zlib: ExampleImage;
@@ -25,7 +27,12 @@ beforeAll(async () => {
   zlib = compressedExample(directory, "zlib");
   zstd = compressedExample(directory, "zstd");
   overlay = overlayExample(directory, zstd);
-  server = await PageServer.start(await pageFiles());
+  files = await pageFiles();
+  for (const image of [zlib, zstd, overlay]) files.set(`/images/${basename(image.path)}`, served(image.path));
+  for (const [path, file] of [...files].filter(([, { type }]) => type.startsWith("text/"))) {
+    files.set(`/old${path}`, path.endsWith(".js") ? withoutDispose(file) : file);
+  }
+  server = await PageServer.start(files);
   browser = await Browser.launch();
 });
 
@@ -36,13 +43,17 @@ afterAll(async () => {
 });
 
 /** The page, with an image chosen, when it has done what it does then. */
-async function choose(image: ExampleImage, others: readonly string[] = []): Promise<Page> {
-  const page = await browser.open(server.url("/"));
+async function choose(image: ExampleImage, others: readonly string[] = [], path = "/"): Promise<Page> {
+  const page = await browser.open(server.url(path));
   expect(browser.complaints()).toEqual([]);
   if (others.length > 0) await page.setInputFiles("#others", others);
   await page.setInputFiles("#image", image.path);
   await settle(page);
   return page;
+}
+
+function served(path: string): ServedFile {
+  return { type: "application/octet-stream", body: readFileSync(path) };
 }
 
 async function settle(page: Page): Promise<void> {
@@ -97,7 +108,6 @@ describe.each(["zlib", "overlay"] as const)("an overlay in the origin's private 
     const image = { zlib, overlay }[which];
     const page = await choose(image, image.backing === undefined ? [] : [image.backing]);
     await page.click("#write-overlay");
-    await page.waitForSelector('[data-state="busy"]', { state: "detached" });
     await settle(page);
     await page.screenshot({ path: join(results, `page-${which}-written.png`), fullPage: true });
     expect(browser.complaints()).toEqual([]);
@@ -114,6 +124,51 @@ describe.each(["zlib", "overlay"] as const)("an overlay in the origin's private 
     expect(await text(page, "overlay-sha256")).toBe(createHash("sha256").update(expected).digest("hex"));
     expect(qemuImg("check", "-f", "qcow2", saved)).toContain("No errors were found");
     expect(qemuImg("compare", "-f", "qcow2", "-F", "raw", saved, raw)).toContain("Images are identical");
+    await page.close();
+  });
+});
+
+describe("a browser without the symbols of disposing", () => {
+  it("does everything once they are defined as the README says", async () => {
+    const page = await choose(zstd, [], "/old/");
+    await page.click("#write-overlay");
+    await settle(page);
+    expect(await text(page, "overlay-check")).toContain("no errors");
+    expect(await text(page, "sha256")).toBe(zstd.sha256);
+    expect(browser.complaints()).toEqual([]);
+    expect(readFileSync(join(import.meta.dirname, "../../README.md"), "utf8")).toContain(disposeSymbols);
+    await page.close();
+  });
+});
+
+describe("an image on a server", () => {
+  const read = async (page: Page, url: string): Promise<void> => {
+    await page.fill("#remote-url", url);
+    await page.click("#remote button");
+    await settle(page);
+  };
+
+  it("is read without waiting, with what it stands on, by a worker that has another one wait", async () => {
+    const page = await browser.open(server.url("/"));
+    await read(page, "images/overlay.qcow2");
+    await page.screenshot({ path: join(results, "page-server.png"), fullPage: true });
+    expect(browser.complaints()).toEqual([]);
+    expect(await text(page, "remote-image")).toContain("/images/overlay.qcow2");
+    expect(await text(page, "remote-sha256")).toBe(overlay.sha256);
+    await page.close();
+  });
+
+  it("is refused by name where it isn't there, and where it names another server", async () => {
+    const foreign = join(directory, "foreign.qcow2");
+    qemuImg("create", "-f", "qcow2", "-u", "-b", "http://example.invalid/base.qcow2", "-F", "qcow2", foreign, "1M");
+    files.set("/images/foreign.qcow2", served(foreign));
+    const page = await browser.open(server.url("/"));
+    await read(page, "images/nothing.qcow2");
+    expect(await text(page, "failure-code")).toBe("ENOENT");
+
+    await read(page, "images/foreign.qcow2");
+    expect(await text(page, "failure-code")).toBe("ERR_IMG_DENIED");
+    expect(await text(page, "failure-message")).toContain("http://example.invalid/base.qcow2");
     await page.close();
   });
 });

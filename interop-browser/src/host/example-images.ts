@@ -14,7 +14,7 @@ export interface ExampleImage {
 }
 
 /** Of all disks, in bytes. */
-const size = 24 * 1024 * 1024;
+const size = 12 * 1024 * 1024;
 
 /** An image compressed with one method, with zero clusters and plain ones in between. */
 export function compressedExample(directory: string, method: "zlib" | "zstd"): ExampleImage {
@@ -25,10 +25,10 @@ export function compressedExample(directory: string, method: "zlib" | "zstd"): E
   qemuIo(
     path,
     "qcow2",
-    "write -P 0x5a 2M 1M",
-    "write -z 7M 640k",
-    "write -P 0xc3 18000000 70000",
-    "write -z -u 12M 2M",
+    "write -P 0x5a 1M 512k",
+    "write -z 3500k 320k",
+    "write -P 0xc3 9000000 70000",
+    "write -z -u 6M 1M",
   );
   return example(path);
 }
@@ -39,7 +39,7 @@ export function overlayExample(directory: string, below: ExampleImage): ExampleI
   qemuImg("create", "-f", "qcow2", "-b", below.path, "-F", "qcow2", path);
   // its header says only a name, as those of images that belong together do
   qemuImg("rebase", "-u", "-b", below.path.slice(below.path.lastIndexOf("/") + 1), "-F", "qcow2", path);
-  qemuIo(path, "qcow2", "write -P 0x77 5M 3M", "write -z 15M 1M");
+  qemuIo(path, "qcow2", "write -P 0x77 2500k 1500k", "write -z 7500k 512k");
   return { ...example(path), backing: below.path };
 }
 
@@ -55,7 +55,7 @@ function text(): Uint8Array {
   const bytes = new Uint8Array(size);
   const line = new TextEncoder().encode("a line of a text that compresses well, with its offset: ");
   for (let at = 0; at < size; at += 64) {
-    if (at % (6 << 20) < 4 << 20) {
+    if (at % (3 << 20) < 2 << 20) {
       bytes.set(line, at);
       new DataView(bytes.buffer).setUint32(at + 60, at);
     }

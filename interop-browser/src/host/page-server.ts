@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -20,11 +21,12 @@ const headers: Readonly<Record<string, string>> = {
 
 /**
  * Serves files from memory on a free port of this machine, as an isolated origin: shared memory works there. Understands requests for one range
- * of bytes.
+ * of bytes, also if they are for a version (`If-Match`).
  */
 export class PageServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #files: ReadonlyMap<string, ServedFile>;
+  readonly #etags = new WeakMap<Uint8Array, string>();
 
   private constructor(files: ReadonlyMap<string, ServedFile>) {
     this.#files = files;
@@ -58,16 +60,29 @@ export class PageServer implements AsyncDisposable {
       response.writeHead(404, headers).end();
       return;
     }
-    const all = { ...headers, "content-type": file.type, "accept-ranges": "bytes" };
+    const etag = this.#etag(file);
+    if ((request.headers["if-match"] ?? etag) !== etag) {
+      response.writeHead(412, headers).end();
+      return;
+    }
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
     const start = Number(range?.[1] ?? 0);
-    const body = file.body.subarray(start, range === null ? undefined : Number(range[2]) + 1);
+    const body = range === null ? file.body : file.body.subarray(start, Number(range[2]) + 1);
     const place = `bytes ${String(start)}-${String(start + body.length - 1)}/${String(file.body.length)}`;
     response.writeHead(range === null ? 200 : 206, {
-      ...all,
-      ...(range === null ? {} : { "content-range": place }),
+      ...headers,
+      etag,
+      "content-type": file.type,
+      "accept-ranges": "bytes",
       "content-length": body.length,
+      ...(range === null ? {} : { "content-range": place }),
     });
     response.end(request.method === "HEAD" ? undefined : body);
+  }
+
+  #etag({ body }: ServedFile): string {
+    const etag = this.#etags.get(body) ?? `"${createHash("sha256").update(body).digest("hex")}"`;
+    this.#etags.set(body, etag);
+    return etag;
   }
 }

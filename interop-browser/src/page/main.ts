@@ -2,6 +2,7 @@ import { describeError } from "../shared/describe-error.ts";
 import { element } from "./element.ts";
 import { showImage } from "./image-panel.ts";
 import { makeOverlay } from "./overlay-panel.ts";
+import { readRemote } from "./remote-panel.ts";
 
 const imageInput = element("image", HTMLInputElement);
 const othersInput = element("others", HTMLInputElement);
@@ -50,5 +51,10 @@ othersInput.addEventListener("change", open);
 overlayButton.addEventListener("click", () => {
   const files = chosen();
   if (files !== undefined) void run(() => makeOverlay(files.image, files.others));
+});
+element("remote", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  element("remote-panel", HTMLElement).hidden = true;
+  void run(() => readRemote(element("remote-url", HTMLInputElement).value));
 });
 document.body.dataset["state"] = "ready";

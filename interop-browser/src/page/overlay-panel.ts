@@ -1,14 +1,16 @@
-import type { OverlayResult } from "../shared/overlay-messages.ts";
+import { ImgError } from "@img/format-core";
+import type { OverlayReply, OverlayRequest, OverlayResult } from "../shared/overlay-messages.ts";
 import { editLength, type Edit } from "../shared/edit.ts";
 import { create, element } from "./element.ts";
 import { formatBytes } from "./format-bytes.ts";
-import { runOverlayWorker } from "./overlay-client.ts";
+import { runWorker } from "./run-worker.ts";
 
 /** Has an overlay of the chosen image written into the origin's private file system, shows how that goes, and offers the file. */
 export async function makeOverlay(image: File, others: readonly File[]): Promise<void> {
   const name = `${image.name.replace(/\.[^.]*$/, "")}-overlay.qcow2`;
   const list = element("edits", HTMLElement);
-  for await (const reply of runOverlayWorker({ image, others, name })) {
+  const request: OverlayRequest = { image, others, name };
+  for await (const reply of runWorker<OverlayReply>("overlay-worker.js", request)) {
     switch (reply.kind) {
       case "edits":
         list.replaceChildren(...reply.edits.map(describeEdit));
@@ -17,7 +19,7 @@ export async function makeOverlay(image: File, others: readonly File[]): Promise
         list.children[reply.index]?.classList.add("done");
         break;
       case "failed":
-        throw Object.assign(new Error(reply.message), { name: reply.code });
+        throw new ImgError(reply.code, reply.message);
       case "done":
         await showResult(name, reply.result);
     }

@@ -1,9 +1,9 @@
 import { runSync, type SyncStorage } from "@img/format-core";
 import { qcow2 } from "@img/qcow2";
-import { openSync, type SyncFormatAccess } from "@img/sync";
+import { openSync } from "@img/sync";
 import { chosenFilesGate } from "../shared/chosen-files.ts";
 import type { OverlayRequest, OverlayResult } from "../shared/overlay-messages.ts";
-import { Sha256 } from "../shared/sha256.ts";
+import { hashDisk } from "./hash-disk.ts";
 import { SyncFileStorage } from "./sync-file-storage.ts";
 
 /**
@@ -16,15 +16,4 @@ export function readOverlay(request: OverlayRequest, storage: SyncStorage): Over
   const { corruptions, leaks, allocatedClusters, compressedClusters } = runSync(disk.driver.check());
   const sha256 = hashDisk(disk);
   return { fileSize: storage.size, sha256, corruptions, leaks, allocatedClusters, compressedClusters };
-}
-
-function hashDisk(disk: SyncFormatAccess): string {
-  const hash = new Sha256();
-  const buffer = new Uint8Array(1024 * 1024);
-  for (let at = 0; at < disk.size; at += buffer.length) {
-    const part = buffer.subarray(0, Math.min(buffer.length, disk.size - at));
-    disk.read(part, at);
-    hash.update(part);
-  }
-  return hash.digest();
 }
