@@ -1,3 +1,6 @@
+export type { ClientTls, NbdConnector, NegotiateOptions } from "./client/client-options.ts";
+export { listExports, type ListExportsOptions } from "./client/list-exports.ts";
+export { NbdStorage, type NbdExportFacts, type NbdStorageOptions } from "./nbd-storage.ts";
 export type { StatusExtent } from "./protocol/chunk-payload.ts";
 export type { ExportEntry } from "./protocol/export-entry.ts";
 export type { BlockSizes } from "./protocol/info-item.ts";
@@ -14,9 +17,13 @@ export type {
   SecuredStream,
   ServerTls,
 } from "./server/server-options.ts";
+export type { ReplyStyle } from "./protocol/reply.ts";
 export { storageExport } from "./server/storage-export.ts";
 export { duplexPair } from "./stream/duplex-pair.ts";
 export type { DuplexStream } from "./stream/duplex-stream.ts";
 export { messagePortStream, type MessagePortLike } from "./stream/message-port-stream.ts";
 export { webSocketStream, type WebSocketLike } from "./stream/web-socket-stream.ts";
 export { webStream, type ReadableBytes, type WritableBytes } from "./stream/web-stream.ts";
+export { formatNbdUri } from "./uri/format-nbd-uri.ts";
+export type { NbdUri, NbdUriTls } from "./uri/nbd-uri.ts";
+export { nbdSchemes, parseNbdUri } from "./uri/parse-nbd-uri.ts";

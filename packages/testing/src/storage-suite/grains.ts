@@ -13,10 +13,12 @@ export class Grains {
   readonly discard: number;
   /** The largest of them. */
   readonly largest: number;
+  /** The shortest buffer that requests may be made of. */
+  readonly smallest: number;
 
   constructor(limits: StorageLimits) {
-    const least = Math.max(limits.request, limits.memory);
-    this.request = grain(least);
+    this.smallest = Math.max(limits.request, limits.memory);
+    this.request = grain(this.smallest);
     this.zero = grain(Math.max(limits.zero, limits.request));
     this.discard = grain(Math.max(limits.discard, limits.request));
     this.largest = Math.max(this.request, this.zero, this.discard);
