@@ -1,33 +1,25 @@
 import { isPromise, type MaybePromise } from "@img/format-core";
-import { IoVector } from "@img/io-vector";
-import { serializeHole, serializeStatus } from "../protocol/chunk-payload.ts";
 import { protocolError } from "../protocol/protocol-error.ts";
 import { parseRequest, type NbdRequest } from "../protocol/request.ts";
-import { parseStatusFilter } from "../protocol/status-filter.ts";
-import {
-  chunkTypes,
-  commandFlags as flag,
-  commands,
-  payloadLimit,
-  type NbdErrorName,
-} from "../protocol/transmission-numbers.ts";
-import { statusOf } from "./block-status.ts";
-import { checkRange, checkRequest, payloadOf, type RequestFault } from "./check-request.ts";
+import { commandFlags as flag, commands, payloadLimit, type NbdErrorName } from "../protocol/transmission-numbers.ts";
+import { ReadAnswers } from "./answer-read.ts";
+import { answerStatus } from "./answer-status.ts";
+import { changeExport } from "./change-export.ts";
+import { checkRequest, payloadOf, type RequestFault } from "./check-request.ts";
 import type { DataWindows } from "./data-windows.ts";
 import { blockSizeOf } from "./export-features.ts";
 import type { Negotiated } from "./handshake.ts";
 import type { InFlight } from "./in-flight.ts";
-import type { NbdExport, NbdMetaContext } from "./nbd-export.ts";
+import type { NbdExport } from "./nbd-export.ts";
 import { ReplyMaker } from "./reply-maker.ts";
 import type { Region, ReplyMemory } from "./reply-memory.ts";
 import type { ReplyWriter } from "./reply-writer.ts";
 import type { ConnectionState } from "./server-connection.ts";
 import type { ServerSettings } from "./server-options.ts";
-import { sparseRuns } from "./sparse-runs.ts";
+import { goOn } from "./go-on.ts";
 import { wireError } from "./wire-error.ts";
 
-/** Reads from this length on ask first whether there is something to read. */
-const sparseFrom = 64 * 1024;
+const noPayload: readonly Uint8Array[] = [];
 /** So many bytes of replies are sent before more requests are begun. */
 const sendFrom = 256 * 1024;
 /** What an answer to BLOCK_STATUS may take. */
@@ -48,22 +40,18 @@ export interface TransmissionParts {
 export class Transmission {
   readonly #parts: TransmissionParts;
   readonly #negotiated: Negotiated;
-  readonly #export: NbdExport;
   readonly #maker: ReplyMaker;
+  readonly #reads: ReadAnswers;
   readonly #extended: boolean;
-  readonly #allocation: NbdMetaContext | undefined;
-  readonly #windows: DataWindows | undefined;
   readonly #payloadLimit: number;
   #requestCount = 0;
 
   constructor(parts: TransmissionParts, negotiated: Negotiated) {
     this.#parts = parts;
     this.#negotiated = negotiated;
-    this.#export = negotiated.export;
     this.#maker = new ReplyMaker(parts.memory, negotiated.style);
     this.#extended = negotiated.style === "extended";
-    this.#allocation = negotiated.export.contexts?.find(({ name }) => name === "base:allocation");
-    this.#windows = parts.windows;
+    this.#reads = new ReadAnswers({ ...parts, export: negotiated.export, maker: this.#maker });
     this.#payloadLimit = Math.max(payloadLimit, payloadMaximum(negotiated.export));
   }
 
@@ -127,7 +115,7 @@ export class Transmission {
     if (!inFlight.tryEnter(cost)) {
       return false;
     }
-    this.#begin(request, payload === 0 ? undefined : state.input.queue.take(payload), cost);
+    this.#begin(request, payload === 0 ? noPayload : state.input.queue.take(payload), cost);
     return true;
   }
 
@@ -153,7 +141,7 @@ export class Transmission {
       return false;
     }
     if (fault === undefined) {
-      this.#begin(request, payload === 0 ? undefined : state.input.queue.take(payload), cost);
+      this.#begin(request, payload === 0 ? noPayload : state.input.queue.take(payload), cost);
     } else {
       this.#refuse(request, fault, cost);
     }
@@ -200,7 +188,7 @@ export class Transmission {
     return true;
   }
 
-  #begin(request: NbdRequest, payload: Uint8Array[] | undefined, cost: number): void {
+  #begin(request: NbdRequest, payload: readonly Uint8Array[], cost: number): void {
     let answer: MaybePromise<void>;
     try {
       answer = this.#execute(request, payload, cost);
@@ -220,183 +208,38 @@ export class Transmission {
   }
 
   /** Does what is asked and answers it; fails before anything of the answer is under way. */
-  #execute(request: NbdRequest, payload: Uint8Array[] | undefined, cost: number): MaybePromise<void> {
+  #execute(request: NbdRequest, payload: readonly Uint8Array[], cost: number): MaybePromise<void> {
     switch (request.type) {
       case commands.read:
-        return this.#read(request, cost);
+        return goOn(this.#reads.answer(request), (answer) => {
+          this.#sendAll(request, answer, cost);
+        });
       case commands.blockStatus:
-        return this.#status(request, payload, cost);
-      default: {
-        const changed = this.#change(request, payload);
-        return then(changed, () => {
+        return answerStatus(request, payload, this.#negotiated, this.#maker).then((answer) => {
+          if ("error" in answer) {
+            this.#refuse(request, answer, cost);
+          } else {
+            this.#sendAll(request, answer, cost);
+          }
+        });
+      default:
+        return goOn(changeExport(this.#negotiated.export, request, payload, this.#parts.windows), () => {
           this.#send(request, this.#maker.done(request), cost);
         });
-      }
     }
   }
 
-  #change(request: NbdRequest, payload: Uint8Array[] | undefined): MaybePromise<void> {
-    const exported = this.#export;
-    const { flags, length, type } = request;
-    if (type === commands.flush) {
-      return exported.flush?.();
+  #sendAll(request: NbdRequest, answer: Region | readonly Region[], cost: number): void {
+    if ("slab" in answer) {
+      this.#send(request, answer, cost);
+      return;
     }
-    const answer = length === 0 ? undefined : this.#changeRange(request, payload);
-    const durable = (flags & flag.fua) !== 0 && type !== commands.cache;
-    return durable ? then(answer, () => exported.flush?.()) : answer;
-  }
-
-  #changeRange(request: NbdRequest, payload: Uint8Array[] | undefined): MaybePromise<void> {
-    const exported = this.#export;
-    const { flags, offset, length } = request;
-    switch (request.type) {
-      case commands.write:
-        return exported.write?.(IoVector.from(payload ?? []), offset);
-      case commands.writeZeroes: {
-        this.#windows?.forget(offset, length);
-        const options = { allocate: (flags & flag.noHole) !== 0, fast: (flags & flag.fastZero) !== 0 };
-        return exported.writeZeroes?.(offset, length, options);
-      }
-      case commands.trim:
-        this.#windows?.forget(offset, length);
-        return exported.trim?.(offset, length);
-      default:
-        return exported.cache?.(offset, length);
-    }
-  }
-
-  #read(request: NbdRequest, cost: number): MaybePromise<void> {
-    const { length, flags } = request;
-    if (length === 0) {
-      this.#send(request, this.#maker.done(request), cost);
-      return undefined;
-    }
-    const whole = this.#maker.style === "simple" || (flags & flag.dontFragment) !== 0;
-    const context = this.#allocation;
-    if (whole || length < sparseFrom || context === undefined || this.#windows === undefined) {
-      return this.#readWhole(request, cost);
-    }
-    return then(this.#windows.isData(request.offset, length), (data) =>
-      data ? this.#readWhole(request, cost) : this.#readSparse(request, context, cost),
-    );
-  }
-
-  #readWhole(request: NbdRequest, cost: number): MaybePromise<void> {
-    const region = this.#maker.data(request, request.offset, request.length, true);
-    return then(this.#fill(region, request.offset, request.length), () => {
-      this.#send(request, region, cost);
-    });
-  }
-
-  /** Reads into the end of a region; gives the region back if that fails. */
-  #fill(region: Region, offset: number, length: number): MaybePromise<void> {
-    const release = (error: unknown): never => {
-      this.#parts.memory.release(region);
-      throw error;
-    };
-    try {
-      const answer = this.#export.read(dataOf(region, length), offset);
-      return isPromise(answer) ? answer.catch(release) : undefined;
-    } catch (error) {
-      return release(error);
-    }
-  }
-
-  async #readInto(region: Region, offset: number, length: number): Promise<void> {
-    await this.#export.read(dataOf(region, length), offset);
-  }
-
-  #readSparse(request: NbdRequest, context: NbdMetaContext, cost: number): MaybePromise<void> {
-    const { offset, length } = request;
-    return then(context.status(offset, length, false), (extents) => {
-      const runs = sparseRuns(offset, length, extents);
-      if (runs.length === 1 && runs[0]?.kind === "data") {
-        return this.#readWhole(request, cost);
-      }
-      return this.#readRuns(request, runs, cost);
-    });
-  }
-
-  async #readRuns(request: NbdRequest, runs: ReturnType<typeof sparseRuns>, cost: number): Promise<void> {
-    const regions: Region[] = [];
-    const reads: Promise<void>[] = [];
-    for (const [index, { kind, offset, length }] of runs.entries()) {
-      const last = index === runs.length - 1;
-      if (kind === "hole") {
-        const hole = serializeHole({ offset, length });
-        regions.push(this.#maker.chunk(request, chunkTypes.offsetHole, hole, last));
+    for (const [index, region] of answer.entries()) {
+      if (index < answer.length - 1) {
+        this.#parts.writer.add(region);
       } else {
-        const region = this.#maker.data(request, offset, length, last);
-        regions.push(region);
-        reads.push(this.#readInto(region, offset, length));
+        this.#send(request, region, cost);
       }
-    }
-    // all of them settle before memory is given back: somebody still writes into it otherwise
-    const settled = await Promise.allSettled(reads);
-    for (const read of settled) {
-      if (read.status === "rejected") {
-        for (const region of regions) {
-          this.#parts.memory.release(region);
-        }
-        throw read.reason as Error;
-      }
-    }
-    this.#sendAll(request, regions, cost);
-  }
-
-  #status(request: NbdRequest, payload: Uint8Array[] | undefined, cost: number): MaybePromise<void> {
-    const asked = this.#statusAsked(request, payload);
-    if ("error" in asked) {
-      this.#refuse(request, asked, cost);
-      return undefined;
-    }
-    const one = (request.flags & flag.reqOne) !== 0;
-    const range = { offset: request.offset, length: asked.length };
-    const { byId } = asked;
-    return this.#statusChunks(request, byId, range, one, cost);
-  }
-
-  async #statusChunks(
-    request: NbdRequest,
-    byId: ReadonlyMap<number, NbdMetaContext>,
-    range: { readonly offset: number; readonly length: number },
-    one: boolean,
-    cost: number,
-  ): Promise<void> {
-    const payloads: Uint8Array[] = [];
-    for (const [id, context] of byId) {
-      const extents = await statusOf(context, range, one, this.#extended);
-      payloads.push(serializeStatus({ id, extents }, this.#extended));
-    }
-    const type = this.#extended ? chunkTypes.blockStatusExtended : chunkTypes.blockStatus;
-    const regions = payloads.map((bytes, index) =>
-      this.#maker.chunk(request, type, bytes, index === payloads.length - 1),
-    );
-    this.#sendAll(request, regions, cost);
-  }
-
-  #statusAsked(
-    request: NbdRequest,
-    payload: Uint8Array[] | undefined,
-  ): RequestFault | { readonly length: number; readonly byId: ReadonlyMap<number, NbdMetaContext> } {
-    const selected = this.#negotiated.contexts?.byId;
-    if (selected === undefined || selected.size === 0) {
-      return { error: "EINVAL", message: "no contexts are selected" };
-    }
-    if ((request.flags & flag.payloadLength) === 0) {
-      return { length: request.length, byId: selected };
-    }
-    return filterContexts(request, payload ?? [], selected, this.#negotiated);
-  }
-
-  #sendAll(request: NbdRequest, regions: readonly Region[], cost: number): void {
-    const { writer } = this.#parts;
-    for (const region of regions.slice(0, -1)) {
-      writer.add(region);
-    }
-    const last = regions.at(-1);
-    if (last !== undefined) {
-      this.#send(request, last, cost);
     }
   }
 
@@ -423,10 +266,6 @@ export class Transmission {
   }
 }
 
-function dataOf({ slab, end }: Region, length: number): IoVector {
-  return IoVector.single(slab.memory.subarray(end - length, end));
-}
-
 /** What the client is told: not more than it needs to know about our side. */
 function faultOf(request: NbdRequest, error: unknown): RequestFault {
   const fast = request.type === commands.writeZeroes && (request.flags & flag.fastZero) !== 0;
@@ -438,30 +277,6 @@ function faultOf(request: NbdRequest, error: unknown): RequestFault {
 
 function isUnsupported(error: unknown): boolean {
   return typeof error === "object" && error !== null && "code" in error && error.code === "ERR_IMG_UNSUPPORTED";
-}
-
-function filterContexts(
-  request: NbdRequest,
-  payload: readonly Uint8Array[],
-  selected: ReadonlyMap<number, NbdMetaContext>,
-  negotiated: Negotiated,
-): RequestFault | { readonly length: number; readonly byId: ReadonlyMap<number, NbdMetaContext> } {
-  const bytes = new Uint8Array(IoVector.from(payload).length);
-  IoVector.from(payload).copyIntoSlice(bytes);
-  const invalid = (message: string): RequestFault => ({ error: "EINVAL", message });
-  if (bytes.length < 12 || bytes.length % 4 !== 0 || bytes.length > 8 + 4 * selected.size) {
-    return invalid(`a filter of contexts of ${bytes.length} bytes`);
-  }
-  const { length, ids } = parseStatusFilter(bytes);
-  const byId = new Map<number, NbdMetaContext>();
-  for (const id of ids) {
-    const context = selected.get(id);
-    if (context === undefined || byId.has(id)) {
-      return invalid(`context ${id} in a filter: unknown, or there twice`);
-    }
-    byId.set(id, context);
-  }
-  return checkRange({ offset: request.offset, length, type: request.type }, negotiated, "EINVAL") ?? { length, byId };
 }
 
 function payloadMaximum(exported: NbdExport): number {
@@ -479,9 +294,4 @@ function costOf(request: NbdRequest, payload: number): number {
     default:
       return payload;
   }
-}
-
-/** Goes on with an answer, at once if it is there. */
-function then<T>(answer: MaybePromise<T>, next: (value: T) => MaybePromise<void>): MaybePromise<void> {
-  return isPromise(answer) ? answer.then(next) : next(answer);
 }

@@ -1,0 +1,45 @@
+import type { MaybePromise } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
+import type { NbdRequest } from "../protocol/request.ts";
+import { commandFlags, commands } from "../protocol/transmission-numbers.ts";
+import type { DataWindows } from "./data-windows.ts";
+import type { NbdExport } from "./nbd-export.ts";
+import { goOn } from "./go-on.ts";
+
+/** Does what a request asks that gets no data back: WRITE, WRITE_ZEROES, TRIM, CACHE, FLUSH; durably, if it says FUA. */
+export function changeExport(
+  exported: NbdExport,
+  request: NbdRequest,
+  payload: readonly Uint8Array[],
+  windows: DataWindows | undefined,
+): MaybePromise<void> {
+  const { flags, length, type } = request;
+  if (type === commands.flush) {
+    return exported.flush?.();
+  }
+  const answer = length === 0 ? undefined : changeRange(exported, request, payload, windows);
+  const durable = (flags & commandFlags.fua) !== 0 && type !== commands.cache;
+  return durable ? goOn(answer, () => exported.flush?.()) : answer;
+}
+
+function changeRange(
+  exported: NbdExport,
+  { flags, offset, length, type }: NbdRequest,
+  payload: readonly Uint8Array[],
+  windows: DataWindows | undefined,
+): MaybePromise<void> {
+  switch (type) {
+    case commands.write:
+      return exported.write?.(IoVector.from(payload), offset);
+    case commands.writeZeroes: {
+      windows?.forget(offset, length);
+      const allocate = (flags & commandFlags.noHole) !== 0;
+      return exported.writeZeroes?.(offset, length, { allocate, fast: (flags & commandFlags.fastZero) !== 0 });
+    }
+    case commands.trim:
+      windows?.forget(offset, length);
+      return exported.trim?.(offset, length);
+    default:
+      return exported.cache?.(offset, length);
+  }
+}
