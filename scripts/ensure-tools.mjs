@@ -14,6 +14,7 @@ const TOOLS = {
   fio: "fio",
   openssl: "openssl",
   chromium: "chromium",
+  nginx: "nginx-light",
 };
 
 /** Administrators' programs are not on everybody's PATH. */

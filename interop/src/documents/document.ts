@@ -17,14 +17,16 @@ export interface Document {
 
 /** All documents of the project: what it says about itself, beside the change logs. */
 export function loadDocuments(): Document[] {
-  const patterns = ["*.md", "docs", "packages/*/README.md", "apps/*/README.md", "bench/*.md"];
-  const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", ...patterns], {
+  // `glob`: otherwise a star goes through directories, and there are files that programs write
+  const patterns = ["*.md", "docs/*.md", "packages/*/README.md", "apps/*/README.md", "bench/*.md", "examples/**/*.md"];
+  const globs = patterns.map((pattern) => `:(glob)${pattern}`);
+  const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", ...globs], {
     cwd: root,
     encoding: "utf8",
   });
   return listed
     .split("\n")
-    .filter((path) => path.endsWith(".md") && !path.endsWith("CHANGELOG.md") && !path.startsWith(".changeset/"))
+    .filter((path) => path.endsWith(".md") && !/CHANGELOG\.md$|^\.changeset\/|^api\//.test(path))
     .map((path) => {
       const text = readFileSync(join(root, path), "utf8");
       return { path, text, blocks: fencedBlocks(text) };
