@@ -1,6 +1,14 @@
 export { bench, benchSync, type BenchResult } from "./bench/bench.ts";
 export type { BenchOptions } from "./bench/bench-settings.ts";
-export { qemuCheck, qemuCheckLine, type QemuCheck } from "./check/qemu-check.ts";
+export { qemuCheck, qemuCheckLine, qemuRepairLines, type QemuCheck } from "./check/qemu-check.ts";
+export {
+  commit,
+  commitSync,
+  type CommitOptions,
+  type CommitResult,
+  type CommitSettings,
+  type CommitSyncOptions,
+} from "./commit/commit.ts";
 export { compare, compareSync, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert, convertSync } from "./convert/convert.ts";

@@ -2,9 +2,9 @@ export {
   checkImageFile,
   checkImageFileSync,
   type CheckedImageFile,
-  type CheckedImageSpec,
   type CheckImageFileOptions,
 } from "./node/check-image-file.ts";
+export { commitImageFile, commitImageFileSync, type CommitImageFileOptions } from "./node/commit-image-file.ts";
 export { compareImageFiles, compareImageFilesSync, type CompareImageFilesOptions } from "./node/compare-image-files.ts";
 export {
   convertImages,
@@ -38,4 +38,17 @@ export {
 export { mapImageFile, mapImageFileSync, type MapImageFileOptions } from "./node/map-image-file.ts";
 export { measureImageFile, measureImageFileSync, type MeasureImageFileOptions } from "./node/measure-image-file.ts";
 export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";
+export {
+  openWithBase,
+  openWithBaseSync,
+  type ImageWithBase,
+  type OpenWithBaseOptions,
+} from "./node/open-with-base.ts";
 export { resizeImageFile, resizeImageFileSync, type ResizeImageFileOptions } from "./node/resize-image-file.ts";
+export {
+  repairImageFile,
+  repairImageFileSync,
+  type RepairedImageFile,
+  type RepairImageFileOptions,
+} from "./node/repair-image-file.ts";
+export type { CheckedImageSpec } from "./node/with-checked-file.ts";

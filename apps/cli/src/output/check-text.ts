@@ -1,8 +1,32 @@
-import type { CheckResult } from "@img/qcow2";
+import type { CheckResult, RepairPlan } from "@img/qcow2";
 
 /** What `check` says to people about what it found. */
 export function checkText(result: CheckResult): string {
   return [...problems(result), ...statistics(result)].join("");
+}
+
+/** What `check -r` says to people about what it repaired, and about what is left. */
+export function repairText({ corruptionsFixed, leaksFixed, after }: RepairPlan): string {
+  if (corruptionsFixed + leaksFixed === 0) {
+    return checkText(after);
+  }
+  const fixed = [
+    "The following inconsistencies were found and repaired:\n\n",
+    `    ${String(leaksFixed)} leaked clusters\n`,
+    `    ${String(corruptionsFixed)} corruptions\n\n`,
+    "Double checking the fixed image now...\n",
+  ];
+  return fixed.join("") + checkText(after);
+}
+
+/** What `check -r --dry-run` says to people about what it would do. */
+export function planText({ steps, stepCount, after }: RepairPlan): string {
+  if (stepCount === 0) {
+    return "\nNothing would be repaired.\n";
+  }
+  const more = stepCount > steps.length ? [`  … and ${String(stepCount - steps.length)} more\n`] : [];
+  const left = `Afterwards, ${String(after.corruptions)} errors and ${String(after.leaks)} leaked clusters would be left.\n`;
+  return ["\nA repair would:\n", ...steps.map(({ message }) => `  ${message}\n`), ...more, left].join("");
 }
 
 function problems({ corruptions, leaks, checkErrors }: CheckResult): string[] {

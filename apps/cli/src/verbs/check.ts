@@ -1,64 +1,143 @@
 import { isImgError } from "@img/format-core";
-import { qemuCheck, qemuCheckLine } from "@img/operations";
-import { checkImageFile, type CheckedImageFile } from "@img/operations/node";
+import { qemuCheck, qemuCheckLine, qemuRepairLines } from "@img/operations";
+import { checkImageFile, repairImageFile, type CheckedImageFile, type RepairedImageFile } from "@img/operations/node";
+import type { CheckResult, RepairMode } from "@img/qcow2";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { UsageError } from "../arguments/usage-error.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
-import { checkText } from "../output/check-text.ts";
+import { checkText, planText, repairText } from "../output/check-text.ts";
 import { printable } from "../output/printable.ts";
-import { qemuJson } from "../output/qemu-json.ts";
+import { qemuJson, type Json } from "../output/qemu-json.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { outputFormat } from "../values/output-format.ts";
 import type { VerbContext } from "./verb.ts";
 
 const notSupported = 63;
 
+/** What is asked of `img check`. */
+interface CheckRequest {
+  readonly named: SpecifiedImage;
+  readonly output: "human" | "json";
+  readonly context: VerbContext;
+}
+
 /** `img check`. */
-export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
+export async function run(context: VerbContext): Promise<number> {
+  const { args } = context;
   const output = outputFormat(args);
-  refuseRepair(args.value("r"));
+  const mode = repairMode(args);
   const [name, more] = args.operands;
   if (name === undefined || more !== undefined) {
     throw new UsageError("Expecting one image file name");
   }
   const { direct } = parseCacheMode(args.value("T") ?? "writeback", "source cache");
   const named = imageSpec(name, args, args.value("format"), { direct });
-  const result = await check(named, signal, (line) => {
-    terminal.note(`${printable(line)}\n`);
-  });
+  const request: CheckRequest = { named, output, context };
+  return mode === undefined ? await check(request) : await repair(request, mode);
+}
+
+function repairMode(args: ParsedArguments): RepairMode | undefined {
+  const mode = args.value("r");
+  if (mode === undefined) {
+    if (args.has("dry-run")) {
+      throw new UsageError("--dry-run needs -r");
+    }
+    return undefined;
+  }
+  if (mode !== "leaks" && mode !== "all") {
+    throw new UsageError(`Unknown option value for -r (expecting 'leaks' or 'all'): ${mode}`);
+  }
+  return mode;
+}
+
+async function check({ named, output, context }: CheckRequest): Promise<number> {
+  const { args, signal } = context;
+  const result: CheckedImageFile = await opened(named, () =>
+    checkImageFile(named.spec, {
+      signal,
+      maxFindings: 0,
+      onFinding: (finding) => {
+        tell(context, qemuCheckLine(finding));
+      },
+    }),
+  );
   if (!args.has("q")) {
     const image = { filename: named.name, format: result.format };
-    await terminal.print(output === "json" ? `${qemuJson({ ...qemuCheck(result, image) })}\n` : checkText(result));
+    const text = output === "json" ? `${qemuJson({ ...qemuCheck(result, image) })}\n` : checkText(result);
+    await context.terminal.print(text);
   }
   return exitCode(result);
 }
 
-function refuseRepair(repair: string | undefined): void {
-  if (repair === undefined) {
-    return;
+async function repair({ named, output, context }: CheckRequest, mode: RepairMode): Promise<number> {
+  const { args, signal } = context;
+  const dryRun = args.has("dry-run");
+  if (!dryRun && args.has("force-share")) {
+    throw new CommandError(
+      `Could not open '${printable(named.name)}': force-share=on can only be used with read-only images`,
+    );
   }
-  if (repair !== "leaks" && repair !== "all") {
-    throw new UsageError(`Unknown option value for -r (expecting 'leaks' or 'all'): ${repair}`);
+  const done: RepairedImageFile = await opened(named, () =>
+    repairImageFile(named.spec, {
+      mode,
+      signal,
+      dryRun,
+      onFinding: (finding) => {
+        tell(context, qemuCheckLine(finding));
+      },
+      onStep: (step) => {
+        for (const line of dryRun ? [] : qemuRepairLines(step)) {
+          tell(context, line);
+        }
+      },
+    }),
+  );
+  if (done.refused === "refcounts") {
+    tell(context, "ERROR need to rebuild refcount structures");
+    throw new CommandError("Check failed: Input/output error", { hint: "-r all rebuilds them" });
   }
-  throw new CommandError(`-r ${repair} (repair) isn't supported yet [ERR_IMG_UNSUPPORTED]`);
+  if (!dryRun && done.corruptionsFixed + done.leaksFixed > 0) {
+    for (const finding of done.after.findings) {
+      tell(context, qemuCheckLine(finding));
+    }
+  }
+  if (!args.has("q")) {
+    await context.terminal.print(repaired(done, named, output, dryRun));
+  }
+  return exitCode(dryRun ? done.before : done.after);
 }
 
-async function check(
-  named: SpecifiedImage,
-  signal: AbortSignal,
-  tell: (line: string) => void,
-): Promise<CheckedImageFile> {
-  const { spec, options } = named;
+function repaired(done: RepairedImageFile, named: SpecifiedImage, output: "human" | "json", dryRun: boolean): string {
+  const image = { filename: named.name, format: done.format };
+  if (output !== "json") {
+    return dryRun ? checkText(done.before) + planText(done) : repairText(done);
+  }
+  const result = dryRun
+    ? { ...qemuCheck(done.before, image), plan: planned(done) }
+    : { ...qemuCheck(done.after, image, done) };
+  return `${qemuJson(result)}\n`;
+}
+
+/** A plan for programs to read. */
+function planned({ steps, after, corruptionsFixed, leaksFixed }: RepairedImageFile): Json {
+  return {
+    steps: steps.map((step) => ({ ...step })),
+    "corruptions-fixed": corruptionsFixed,
+    "leaks-fixed": leaksFixed,
+    corruptions: after.corruptions,
+    leaks: after.leaks,
+  };
+}
+
+function tell({ terminal }: VerbContext, line: string): void {
+  terminal.note(`${printable(line)}\n`);
+}
+
+async function opened<T>(named: SpecifiedImage, body: () => Promise<T>): Promise<T> {
   try {
-    return await checkImageFile(spec, {
-      ...options,
-      signal,
-      maxFindings: 0,
-      onFinding: (finding) => {
-        tell(qemuCheckLine(finding));
-      },
-    });
+    return await body();
   } catch (error) {
     if (isImgError(error, "ERR_IMG_UNSUPPORTED") && error.feature === "check") {
       throw new CommandError("This image format does not support checks", { exitCode: notSupported, cause: error });
@@ -67,7 +146,7 @@ async function check(
   }
 }
 
-function exitCode(result: CheckedImageFile): number {
+function exitCode(result: CheckResult): number {
   if (result.checkErrors > 0) {
     throw new CommandError("Check failed");
   }

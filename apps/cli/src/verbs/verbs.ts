@@ -36,14 +36,19 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "check",
-    summary: "check an image's metadata; changes nothing",
+    summary: "check an image's metadata, and repair it with -r",
     operands: "filename",
     options: [
       common.imageOpts,
       common.quiet,
       common.format,
       common.output,
-      { short: "r", value: "leaks|all", help: "not supported yet: there is no repair", hidden: true },
+      {
+        short: "r",
+        value: "leaks|all",
+        help: "repair leaked clusters, or everything that can be; nothing readable is lost",
+      },
+      { long: "dry-run", help: "with -r: print what would be done, and do nothing" },
       common.sourceCache,
       common.forceShare,
       common.object,

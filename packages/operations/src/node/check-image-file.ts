@@ -1,20 +1,7 @@
-import {
-  closeAfterFailure,
-  closeStorage,
-  ImgError,
-  runAsync,
-  runSync,
-  type AbortOptions,
-  type FormatRegistry,
-  type Io,
-} from "@img/format-core";
+import { runAsync, runSync, type AbortOptions, type FormatRegistry, type Io } from "@img/format-core";
 import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
 import { abortable } from "../abortable.ts";
-import { defaultFormats } from "./default-formats.ts";
-import { fileOptions } from "./file-options.ts";
-import type { ImageSpec } from "./image-spec.ts";
-import { openFile } from "./open-file.ts";
-import { openerOf } from "./opener-of.ts";
+import { withCheckedFile, type CheckedImageSpec } from "./with-checked-file.ts";
 
 /** Options of {@link checkImageFile}. */
 export interface CheckImageFileOptions extends CheckOptions, AbortOptions {
@@ -27,12 +14,6 @@ export interface CheckedImageFile extends CheckResult {
   /** Name of the image's format. */
   readonly format: string;
 }
-
-/** What a check needs to know about an image: it opens the one file, and nothing that the image names. */
-export type CheckedImageSpec = Pick<
-  ImageSpec,
-  "path" | "storages" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
->;
 
 /**
  * Checks the metadata of an image in a file: what `qemu-img check` does, without repairing anything.
@@ -51,24 +32,8 @@ export function checkImageFileSync(spec: CheckedImageSpec, options: CheckImageFi
   return runSync(checkImageFileIo(spec, options));
 }
 
-function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
-  const formats = options.formats ?? defaultFormats();
-  const opening = openerOf(spec)?.open(spec.path, { writable: false });
-  const storage = yield* opening ?? openFile(spec.path, fileOptions(spec));
-  let result: CheckedImageFile;
-  try {
-    const format = spec.format === undefined ? (yield* formats.probeIo(storage)).format : formats.get(spec.format);
-    if (format.name !== "qcow2") {
-      throw new ImgError("ERR_IMG_UNSUPPORTED", `${spec.path}: ${format.name} images have nothing to check`, {
-        feature: "check",
-        subject: storage.label,
-      });
-    }
-    result = { ...(yield* abortable(checkImage(storage, options), options.signal)), format: format.name };
-  } catch (error) {
-    yield* closeAfterFailure(storage);
-    throw error;
-  }
-  yield* closeStorage(storage);
-  return result;
+function checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
+  return withCheckedFile(spec, false, options.formats, function* (storage, format) {
+    return { ...(yield* abortable(checkImage(storage, options), options.signal)), format };
+  });
 }

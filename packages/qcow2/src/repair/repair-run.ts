@@ -99,15 +99,20 @@ export class RepairRun {
     while (yield* this.#repairStructures(round)) {
       round = yield* this.#walk();
     }
-    const { corruptions, leaks } = round.result;
+    const before = round;
     // new refcount blocks may be needed before old ones can be let go
     for (let pass = 0; pass < 3 && (yield* this.#repairRefcounts(round)); pass++) {
       round = yield* this.#walk();
     }
-    round = yield* this.#repairCopied(round);
-    this.#corruptionsFixed += Math.max(corruptions - round.result.corruptions, 0);
-    this.#leaksFixed += Math.max(leaks - round.result.leaks, 0);
-    return round;
+    this.#countFixed(before, round);
+    return yield* this.#repairCopied(round);
+  }
+
+  /** Counts what the right refcounts put right: flags that disagreed with wrong ones weren't wrong themselves. */
+  #countFixed(before: Round, after: Round): void {
+    const others = ({ result, needs }: Round): number => result.corruptions - needs.copiedFlags;
+    this.#corruptionsFixed += Math.max(others(before) - others(after), 0);
+    this.#leaksFixed += Math.max(before.result.leaks - after.result.leaks, 0);
   }
 
   *#repairLeaks(first: Round): Io<Round> {
@@ -116,13 +121,12 @@ export class RepairRun {
       yield* this.#begin(round);
       yield* this.#lowerRefcounts(round);
       round = yield* this.#walk();
+      this.#countFixed(first, round);
     }
     const { corruptions, leaks, checkErrors } = round.result;
     if (corruptions === round.needs.copiedFlags && leaks === 0 && checkErrors === 0) {
       round = yield* this.#repairCopied(round);
     }
-    this.#corruptionsFixed += Math.max(first.result.corruptions - round.result.corruptions, 0);
-    this.#leaksFixed += Math.max(first.result.leaks - round.result.leaks, 0);
     return round;
   }
 
@@ -209,7 +213,7 @@ export class RepairRun {
       return round;
     }
     yield* this.#begin(round);
-    yield* repairCopiedFlags(round.walk, this.#steps);
+    this.#corruptionsFixed += yield* repairCopiedFlags(round.walk, this.#steps);
     return yield* this.#walk();
   }
 

@@ -1,0 +1,51 @@
+import {
+  closeAfterFailure,
+  closeStorage,
+  ImgError,
+  type FormatRegistry,
+  type Io,
+  type Storage,
+} from "@img/format-core";
+import { defaultFormats } from "./default-formats.ts";
+import { fileOptions } from "./file-options.ts";
+import type { ImageSpec } from "./image-spec.ts";
+import { openFile } from "./open-file.ts";
+import { openerOf } from "./opener-of.ts";
+
+/** What a check or a repair needs to know about an image: it opens the one file, and nothing that the image names. */
+export type CheckedImageSpec = Pick<
+  ImageSpec,
+  "path" | "storages" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
+>;
+
+/**
+ * Opens the file of an image that is to be checked or repaired, and closes it whatever happens.
+ * @param body - is told the format's name, too
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` with the feature `"check"` when the format has nothing to check
+ */
+export function* withCheckedFile<T>(
+  spec: CheckedImageSpec,
+  writable: boolean,
+  registry: FormatRegistry | undefined,
+  body: (storage: Storage, format: string) => Io<T>,
+): Io<T> {
+  const formats = registry ?? defaultFormats();
+  const opening = openerOf(spec)?.open(spec.path, { writable });
+  const storage = yield* opening ?? openFile(spec.path, { ...fileOptions(spec), writable });
+  let result: T;
+  try {
+    const format = spec.format === undefined ? (yield* formats.probeIo(storage)).format : formats.get(spec.format);
+    if (format.name !== "qcow2") {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${spec.path}: ${format.name} images have nothing to check`, {
+        feature: "check",
+        subject: storage.label,
+      });
+    }
+    result = yield* body(storage, format.name);
+  } catch (error) {
+    yield* closeAfterFailure(storage);
+    throw error;
+  }
+  yield* closeStorage(storage);
+  return result;
+}
