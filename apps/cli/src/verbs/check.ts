@@ -56,6 +56,7 @@ async function check({ named, output, context }: CheckRequest): Promise<number> 
   const { args, signal } = context;
   const result: CheckedImageFile = await opened(named, () =>
     checkImageFile(named.spec, {
+      ...named.options,
       signal,
       maxFindings: 0,
       onFinding: (finding) => {
@@ -81,6 +82,7 @@ async function repair({ named, output, context }: CheckRequest, mode: RepairMode
   }
   const done: RepairedImageFile = await opened(named, () =>
     repairImageFile(named.spec, {
+      ...named.options,
       mode,
       signal,
       dryRun,
