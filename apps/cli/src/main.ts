@@ -34,6 +34,9 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function dispatch(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+  if (terminal.program === "qemu-io" && !args.some((arg) => ["-V", "--version"].includes(arg))) {
+    return runVerb(findVerb("io"), args, [], { terminal, signal });
+  }
   const [plugins, [first, ...rest]] = takePlugins(args);
   switch (first) {
     case undefined:

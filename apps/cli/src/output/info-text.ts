@@ -46,7 +46,8 @@ function snapshotLines(snapshots: readonly QemuSnapshot[] | undefined): string[]
   return snapshots === undefined ? [] : ["Snapshot list:", ...snapshotList(snapshots)];
 }
 
-function specificLines(info: QemuInfo): string[] {
+/** What is told about the format, for people. */
+export function specificLines(info: QemuInfo): string[] {
   const specific = info["format-specific"];
   return specific === undefined ? [] : ["Format specific information:", ...members(specific.data, "    ")];
 }

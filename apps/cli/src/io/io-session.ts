@@ -1,0 +1,196 @@
+import type { FormatAccess } from "@img/format-core";
+import type { Terminal } from "../terminal.ts";
+import { CommandArguments } from "./command-arguments.ts";
+import type { IoCommand } from "./io-command.ts";
+import { IoError } from "./io-error.ts";
+import type { IoImage } from "./open-io-image.ts";
+
+/** A sequence of commands on one image at a time. */
+export class IoSession {
+  readonly #terminal: Terminal;
+  readonly #commands: readonly IoCommand[];
+  readonly #open: OpenForIo;
+  readonly #pending = new Set<Promise<void>>();
+  #image: IoImage | undefined;
+  #failed = false;
+  #ended = false;
+
+  constructor(terminal: Terminal, commands: readonly IoCommand[], open: OpenForIo) {
+    this.#terminal = terminal;
+    this.#commands = commands;
+    this.#open = open;
+  }
+
+  /** Whether a command failed. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Whether `quit` was said. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get commands(): readonly IoCommand[] {
+    return this.#commands;
+  }
+
+  /** The image that is open, and how it was opened. */
+  get image(): IoImage | undefined {
+    return this.#image;
+  }
+
+  /** Opens an image in place of none. @throws IoError when there is one, or it can't be opened */
+  async open(request: IoOpenRequest): Promise<void> {
+    if (this.#image !== undefined) {
+      throw this.fault("file open already, try 'help close'");
+    }
+    this.#image = await this.#open(request);
+  }
+
+  /** Closes the image, if there is one. */
+  async close(): Promise<void> {
+    await this.settle();
+    const image = this.#image;
+    this.#image = undefined;
+    await image?.close();
+  }
+
+  /** Ends the session after this command. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  async print(text: string): Promise<void> {
+    await this.#terminal.print(text);
+  }
+
+  /** Sends what was printed on its way. */
+  async flush(): Promise<void> {
+    await this.#terminal.flush();
+  }
+
+  /** An error with the program's name, for the error output. */
+  fault(message: string): IoError {
+    return new IoError(`${this.#terminal.program}: ${message}`, "errors");
+  }
+
+  /** Lets a request go on while other commands run. */
+  background(work: Promise<void>): void {
+    const settled = work.finally(() => {
+      this.#pending.delete(settled);
+    });
+    this.#pending.add(settled);
+  }
+
+  /** Waits for all requests in the background. */
+  async settle(): Promise<void> {
+    while (this.#pending.size > 0) {
+      await Promise.all(this.#pending);
+    }
+  }
+
+  /** Runs one line. Failures are reported, and noted. */
+  async run(line: string): Promise<void> {
+    const [name, ...words] = line.split(/\s+/).filter((word) => word !== "");
+    if (name === undefined) {
+      return;
+    }
+    try {
+      await this.#run(name, words);
+    } catch (error) {
+      if (!(error instanceof IoError)) {
+        throw error;
+      }
+      this.#failed = true;
+      if (error.to === "silent") {
+        return;
+      }
+      if (error.to === "errors") {
+        await this.#terminal.flush();
+        this.#terminal.note(`${error.message}\n`);
+      } else {
+        await this.print(`${error.message}\n`);
+      }
+    }
+  }
+
+  async #run(name: string, words: readonly string[]): Promise<void> {
+    const command = this.#commands.find((each) => each.name === name || each.alias === name);
+    if (command === undefined) {
+      throw new IoError(`command "${name}" not found`, "errors");
+    }
+    checkCount(name, words.length, command.words);
+    const image = this.#image;
+    if (image === undefined && command.withoutImage !== true) {
+      throw new IoError("no file open, try 'help open'", "errors");
+    }
+    if (command.writes === true && image?.access.writable !== true) {
+      throw this.fault("Block node is read-only");
+    }
+    const usage = (): never => {
+      throw new IoError(commandLine(command));
+    };
+    await command.run({
+      args: await this.#arguments(command, name, words),
+      session: this,
+      get image(): FormatAccess {
+        if (image === undefined) {
+          throw new Error(`${name} runs without an image`);
+        }
+        return image.access;
+      },
+      usage,
+    });
+  }
+
+  /** @throws IoError for what is no flag: that goes to one output, how the command is used to the other */
+  async #arguments(command: IoCommand, name: string, words: readonly string[]): Promise<CommandArguments> {
+    try {
+      return new CommandArguments(name, words, command.flags ?? "");
+    } catch (error) {
+      if (error instanceof IoError) {
+        await this.#terminal.flush();
+        this.#terminal.note(`${error.message}\n`);
+        throw new IoError(commandLine(command));
+      }
+      throw error;
+    }
+  }
+}
+
+/** What to open, and how. */
+export interface IoOpenRequest {
+  /** A name as on the command line; absent: `options` say it. */
+  readonly name: string | undefined;
+  /** `key=value,…` for the format. */
+  readonly options: string | undefined;
+  readonly readOnly: boolean;
+  /** Writes go to a place that is gone afterwards. */
+  readonly snapshot: boolean;
+  readonly cache: string | undefined;
+  readonly discard: string | undefined;
+  readonly aio: string | undefined;
+  readonly forceShare: boolean;
+}
+
+/** Opens images for a session. */
+export type OpenForIo = (request: IoOpenRequest) => Promise<IoImage>;
+
+/** A command with its arguments and what it does, in a line. */
+export function commandLine({ name, usage, summary }: IoCommand): string {
+  return `${name} ${usage === undefined ? "" : `${usage} `}-- ${summary}`;
+}
+
+function checkCount(name: string, count: number, [least, most]: readonly [number, number]): void {
+  if (count >= least && count <= most) {
+    return;
+  }
+  const expected =
+    most === Infinity
+      ? `at least ${String(least)}`
+      : least === most
+        ? String(least)
+        : `between ${String(least)} and ${String(most)}`;
+  throw new IoError(`bad argument count ${String(count)} to ${name}, expected ${expected} arguments`, "errors");
+}

@@ -1,0 +1,62 @@
+import { createInterface } from "node:readline";
+import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
+import { UsageError } from "../arguments/usage-error.ts";
+import { ioCommands } from "../io/io-commands.ts";
+import { IoSession, type IoOpenRequest } from "../io/io-session.ts";
+import { openIoImage } from "../io/open-io-image.ts";
+import type { Terminal } from "../terminal.ts";
+import type { VerbContext } from "./verb.ts";
+
+/** `img io`. */
+export async function run({ args, terminal }: VerbContext): Promise<number> {
+  const [name, more] = args.operands;
+  if (more !== undefined) {
+    throw new UsageError("Expecting at most one image file name");
+  }
+  const session = new IoSession(terminal, ioCommands, (request) => openIoImage(request, args, args.value("format")));
+  if (name !== undefined) {
+    await session.open(firstRequest(args, name));
+  }
+  const commands = args.values("cmd");
+  await (commands.length > 0 ? runAll(session, commands) : runInput(session, terminal));
+  await session.close();
+  return session.failed ? 1 : 0;
+}
+
+function firstRequest(args: ParsedArguments, name: string): IoOpenRequest {
+  return {
+    name,
+    options: undefined,
+    readOnly: args.has("read-only"),
+    snapshot: args.has("snapshot"),
+    cache: args.value("cache") ?? (args.has("nocache") ? "none" : undefined),
+    discard: args.value("discard"),
+    aio: args.value("aio") ?? (args.has("native-aio") ? "native" : undefined),
+    forceShare: args.has("force-share"),
+  };
+}
+
+async function runAll(session: IoSession, commands: readonly string[]): Promise<void> {
+  for (const command of commands) {
+    await session.run(command);
+    if (session.ended) {
+      return;
+    }
+  }
+}
+
+async function runInput(session: IoSession, terminal: Terminal): Promise<void> {
+  const prompt = `${terminal.program}> `;
+  const lines = createInterface({ input: process.stdin });
+  await terminal.print(prompt);
+  await terminal.flush();
+  for await (const line of lines) {
+    await session.run(line);
+    if (session.ended) {
+      break;
+    }
+    await terminal.print(prompt);
+    await terminal.flush();
+  }
+  lines.close();
+}
