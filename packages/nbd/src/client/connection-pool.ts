@@ -123,7 +123,11 @@ export class ConnectionPool {
 
   async #repeat<T>(send: (connection: NbdConnection) => Promise<T>): Promise<T> {
     for (let repeats = 0; ; repeats++) {
-      const connection = await this.#choose();
+      let connection = this.#choose();
+      while (connection === undefined) {
+        await (this.#reconnecting ??= this.#reconnect());
+        connection = this.#choose();
+      }
       try {
         return await send(connection);
       } catch (error) {
@@ -137,22 +141,21 @@ export class ConnectionPool {
     }
   }
 
-  async #choose(): Promise<NbdConnection> {
-    for (;;) {
-      if (this.#broken !== undefined) {
-        throw this.#broken;
-      }
-      const [first, ...others] = this.#connections;
-      if (first === undefined) {
-        await (this.#reconnecting ??= this.#reconnect());
-        continue;
-      }
-      const chosen = others.reduce((least, each) => (each.inFlight < least.inFlight ? each : least), first);
-      if (chosen.inFlight >= busy && this.#mayGrow) {
-        this.#growing ??= this.#grow();
-      }
-      return chosen;
+  /** The connection with the least to do; nothing is waited for, so that what is sent next counts for the next choice. `undefined`: there is none. */
+  #choose(): NbdConnection | undefined {
+    if (this.#broken !== undefined) {
+      throw this.#broken;
     }
+    let chosen: NbdConnection | undefined;
+    for (const each of this.#connections) {
+      if (chosen === undefined || each.inFlight < chosen.inFlight) {
+        chosen = each;
+      }
+    }
+    if (chosen !== undefined && chosen.inFlight >= busy && this.#mayGrow) {
+      this.#growing ??= this.#grow();
+    }
+    return chosen;
   }
 
   /**
@@ -163,7 +166,9 @@ export class ConnectionPool {
     if (this.#mayGrow) {
       this.#growing ??= this.#grow();
     }
-    await this.#growing;
+    if (this.#growing !== undefined) {
+      await this.#growing;
+    }
   }
 
   get #mayGrow(): boolean {
