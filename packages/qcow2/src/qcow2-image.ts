@@ -43,6 +43,7 @@ import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
 import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
+import { makeEmpty } from "./write/make-empty.ts";
 import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
 import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
 import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
@@ -254,6 +255,16 @@ export class Qcow2Image implements FormatDriver {
 
   *resizeShrink(size: number): Io<void> {
     yield* this.#resizeMutex.run(() => this.#resize((context) => shrinkDisk(context, size)));
+  }
+
+  /**
+   * Takes everything out of the disk, so that the image below shows; see {@link makeEmpty}. Runs alone: in `FormatIo.exclusive`.
+   */
+  *makeEmpty(): Io<void> {
+    const writer = this.#writing();
+    yield* writer.ready();
+    yield* makeEmpty(writer.context, () => writer.flush());
+    yield* this.#durably();
   }
 
   *#resize(body: (context: ResizeContext) => Io<void>): Io<void> {

@@ -12,12 +12,19 @@ import type { SpecifiedImage } from "./open-named.ts";
 export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
   try {
     const image = await openImage({ ...named.spec, writable: true, writeProbed: true }, named.options);
-    if (named.spec.format === undefined && image.driver.format === "raw") {
-      terminal.note(warning(named.spec.path));
+    if (image.driver.format === "raw") {
+      warnOfGuessedRaw(named, terminal);
     }
     return image;
   } catch (error) {
     throw openFailure(error, named);
+  }
+}
+
+/** Warns that an image, which is raw, may be something else, unless its format was given. */
+export function warnOfGuessedRaw({ spec }: SpecifiedImage, terminal: Terminal): void {
+  if (spec.format === undefined) {
+    terminal.note(warning(spec.path));
   }
 }
 

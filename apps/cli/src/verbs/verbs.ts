@@ -66,6 +66,33 @@ export const verbs: readonly Verb[] = [
     name: "compare",
     summary: "compare the contents of two images",
     operands: "filename1 filename2",
+  {
+    name: "commit",
+    summary: "put what an image has into the image below it, and empty it",
+    operands: "filename",
+    options: [
+      common.imageOpts,
+      common.quiet,
+      common.format,
+      {
+        short: "t",
+        value: "cache",
+        help: "none, directsync: past the host's cache; unsafe: never wait for the disk (default writeback)",
+      },
+      {
+        short: "b",
+        value: "base",
+        help: "an image further below, named as the one above it names it; then nothing is emptied",
+      },
+      { short: "r", value: "rate_limit", help: "most bytes to write in a second" },
+      { short: "d", help: "don't empty the image" },
+      common.progress,
+      common.isolated,
+      common.object,
+      common.help,
+    ],
+    load: () => import("./commit.ts"),
+  },
     options: [
       common.imageOpts,
       { ...common.format, help: "format of the first image; guessed unless given" },

@@ -40,7 +40,8 @@ export function infoImageFileChainSync(spec: InspectedImageSpec, options: InfoIm
   return runSync(infoImageFileChainIo(spec, options));
 }
 
-function infoImageFileChainIo(spec: InspectedImageSpec, options: InfoImageFileChainOptions): Io<ImageInfo[]> {
+/** {@link infoImageFileChain} for use inside other operations. */
+export function infoImageFileChainIo(spec: InspectedImageSpec, options: InfoImageFileChainOptions): Io<ImageInfo[]> {
   const openBacking = (reference: ChainReference): Io<FormatAccess> => openBelow(reference, spec, options);
   return withImageFile({ ...spec, inspect: true }, options, (image) =>
     infoChainIo(image, { ...options, filename: options.filename ?? spec.path, openBacking }),

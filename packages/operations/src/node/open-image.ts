@@ -6,6 +6,7 @@ import {
   type FormatAccess,
   type FormatRegistry,
   type Io,
+  type OpenGate,
   type RegistryOpenOptions,
   type Storage,
 } from "@img/format-core";
@@ -46,6 +47,11 @@ export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): 
 /** {@link openImage} for use inside other operations. */
 export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
   const formats = options.formats ?? defaultFormats();
+  return yield* openImageThrough(spec, formats, openGate(spec, formats));
+}
+
+/** {@link openImage} with another gate than the one that `spec` describes. */
+export function* openImageThrough(spec: ImageSpec, formats: FormatRegistry, gate: OpenGate): Io<FormatAccess> {
   const file = yield* openStorage(spec.path, spec);
   const storage = spec.durable === false ? new UnsyncedStorage(file) : file;
   let backing: FormatAccess | undefined;
@@ -55,7 +61,7 @@ export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): I
     if (spec.backing !== undefined && spec.backing !== null) {
       backing = yield* openImageIo(spec.backing, { formats });
     }
-    return yield* openWith(formats, storage, spec, backing);
+    return yield* openWith({ formats, gate, storage, spec, backing });
   } catch (error) {
     yield* closeAfterFailure(storage);
     if (backing !== undefined) {
@@ -74,15 +80,17 @@ function* openStorage(path: string, spec: ImageSpec): Io<Storage> {
     : opener.open(path, { writable });
 }
 
-function* openWith(
-  formats: FormatRegistry,
-  storage: Storage,
-  spec: ImageSpec,
-  backing: FormatAccess | undefined,
-): Io<FormatAccess> {
+function* openWith(parts: {
+  readonly formats: FormatRegistry;
+  readonly gate: OpenGate;
+  readonly storage: Storage;
+  readonly spec: ImageSpec;
+  readonly backing: FormatAccess | undefined;
+}): Io<FormatAccess> {
+  const { formats, gate, storage, spec, backing } = parts;
   const dataFile = typeof spec.dataFile === "string" ? yield* openStorage(spec.dataFile, spec) : spec.dataFile;
   const options: AllOpenOptions = {
-    gate: openGate(spec, formats),
+    gate,
     writable: spec.writable === true,
     writeProbed: spec.writeProbed === true,
     inspect: spec.inspect === true,

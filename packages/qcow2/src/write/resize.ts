@@ -131,7 +131,7 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   yield* context.caches.syncWritten();
   yield* header.setSize(size);
   resize.setSize(size);
-  yield* dropL2Tables(context, size);
+  yield* dropL2Tables(context, size, Infinity);
   context.allocator.frees.noteIdle();
   yield* resize.flush();
   if (externalDataFile) {
@@ -141,11 +141,13 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   }
 }
 
-/** Unlinks the L2 tables that map nothing but what is behind the disk's end: their entries are empty. */
-function* dropL2Tables(context: WriteContext, size: number): Io<void> {
+/** Unlinks the L2 tables for guest offsets from `start` to `end` alone. Their entries have to be empty. */
+export function* dropL2Tables(context: WriteContext, start: number, end: number): Io<void> {
   const { allocator, caches, l2Tables, layout } = context;
+  const coverage = l2Coverage(context);
   yield* l2Tables.runAlone(function* () {
-    for (let index = Math.ceil(size / l2Coverage(context)); index < caches.l1.length; index++) {
+    const stop = Math.min(Math.ceil(end / coverage), caches.l1.length);
+    for (let index = Math.ceil(start / coverage); index < stop; index++) {
       const offset = l2Tables.offset(index);
       if (offset !== 0) {
         yield* flushSlices(context, offset);
@@ -164,7 +166,7 @@ function* flushSlices(context: WriteContext, l2Offset: number): Io<void> {
 }
 
 /** Cuts off what is behind the last cluster in use. */
-function* trimFile(context: WriteContext): Io<void> {
+export function* trimFile(context: WriteContext): Io<void> {
   const { allocator, layout, storage } = context;
   if (storage.resize === undefined) {
     return;
