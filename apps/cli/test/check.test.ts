@@ -135,6 +135,23 @@ describe("img check", () => {
     expect(stderr).toContain(message);
   });
 
+  it("looks at the chain and at what is compressed with --deep", () => {
+    expect(img(["check", "--deep", "good.qcow2"], directory)).toEqual(img(["check", "good.qcow2"], directory));
+    const gone = img(["check", "--deep", "overlay.qcow2"], directory);
+    expect(gone).toMatchObject({ code: 2 });
+    expect(gone.stderr).toContain("gone.qcow2");
+    expect(gone.stdout).toContain("1 errors were found on the image.");
+    const name = "garbled.qcow2";
+    copyFileSync(join(directory, "good.qcow2"), join(directory, name));
+    poke(name, 0x40000 + 8 * 32, (entry) => entry + 7n);
+    expect(img(["check", name], directory).code).toBe(0);
+    const found = img(["check", "--deep", "--output=json", name], directory);
+    expect(found.code).toBe(2);
+    expect(found.stderr).toContain("compressed cluster at host offset");
+    expect(JSON.parse(found.stdout)).toMatchObject({ corruptions: 1 });
+    expect(img(["check", "--deep", "-r", "all", name], directory).code).toBe(1);
+  });
+
   it("needs -r for --dry-run", () => {
     expect(img(["check", "--dry-run", "good.qcow2"], directory)).toMatchObject({ code: 1, stdout: "" });
   });

@@ -40,6 +40,9 @@ export async function run(context: VerbContext): Promise<number> {
 
 function repairMode(args: ParsedArguments): RepairMode | undefined {
   const mode = args.value("r");
+  if (mode !== undefined && args.has("deep")) {
+    throw new UsageError("--deep and -r are mutually exclusive");
+  }
   if (mode === undefined) {
     if (args.has("dry-run")) {
       throw new UsageError("--dry-run needs -r");
@@ -58,18 +61,24 @@ async function check({ named, output, context }: CheckRequest): Promise<number> 
     checkImageFile(named.spec, {
       ...named.options,
       signal,
+      deep: args.has("deep"),
       maxFindings: 0,
       onFinding: (finding) => {
         tell(context, qemuCheckLine(finding));
       },
     }),
   );
+  for (const problem of result.chain) {
+    tell(context, `ERROR ${problem}`);
+  }
+  // an image without what it is based on is no better than one that is damaged itself
+  const all = { ...result, corruptions: result.corruptions + result.chain.length };
   if (!args.has("q")) {
     const image = { filename: named.name, format: result.format };
-    const text = output === "json" ? `${qemuJson({ ...qemuCheck(result, image) })}\n` : checkText(result);
+    const text = output === "json" ? `${qemuJson({ ...qemuCheck(all, image) })}\n` : checkText(all);
     await context.terminal.print(text);
   }
-  return exitCode(result);
+  return exitCode(all);
 }
 
 async function repair({ named, output, context }: CheckRequest, mode: RepairMode): Promise<number> {

@@ -1,6 +1,7 @@
 import { runAsync, runSync, type AbortOptions, type FormatRegistry, type Io } from "@img/format-core";
 import { checkImage, type CheckOptions, type CheckResult } from "@img/qcow2";
 import { abortable } from "../abortable.ts";
+import { checkChain } from "./check-chain.ts";
 import { withCheckedFile, type CheckedImageSpec } from "./with-checked-file.ts";
 
 /** Options of {@link checkImageFile}. */
@@ -13,10 +14,13 @@ export interface CheckImageFileOptions extends CheckOptions, AbortOptions {
 export interface CheckedImageFile extends CheckResult {
   /** Name of the image's format. */
   readonly format: string;
+  /** With `deep`: what is wrong with the images below and with data files, in words. Otherwise empty. */
+  readonly chain: readonly string[];
 }
 
 /**
- * Checks the metadata of an image in a file: what `qemu-img check` does, without repairing anything.
+ * Checks the metadata of an image in a file: what `qemu-img check` does, without repairing anything. With `deep`, also what the image names, where the
+ * gate of `spec` lets it open that.
  * @throws ImgError `ERR_IMG_UNSUPPORTED` with the feature `"check"` when the format has nothing to check; `ERR_IMG_UNKNOWN_FORMAT` when the image
  * isn't of the named format; and as `checkImage` of `@img/qcow2` and `FileStorage.open`
  */
@@ -32,8 +36,9 @@ export function checkImageFileSync(spec: CheckedImageSpec, options: CheckImageFi
   return runSync(checkImageFileIo(spec, options));
 }
 
-function checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
-  return withCheckedFile(spec, false, options.formats, function* (storage, format) {
+function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
+  const result = yield* withCheckedFile(spec, false, options.formats, function* (storage, format) {
     return { ...(yield* abortable(checkImage(storage, options), options.signal)), format };
   });
+  return { ...result, chain: options.deep === true ? yield* checkChain(spec, options.formats) : [] };
 }

@@ -12,10 +12,10 @@ import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
 import { openerOf } from "./opener-of.ts";
 
-/** What a check or a repair needs to know about an image: it opens the one file, and nothing that the image names. */
+/** What a check or a repair needs to know about an image. It opens the one file; what the image names is opened by a deep check alone. */
 export type CheckedImageSpec = Pick<
   ImageSpec,
-  "path" | "storages" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
+  "path" | "storages" | "gate" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
 >;
 
 /**

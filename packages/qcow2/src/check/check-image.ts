@@ -1,3 +1,4 @@
+import { codecs as defaultCodecs } from "#codecs";
 import type { Io, Storage } from "@img/format-core";
 import { autoclear, hasFeature } from "../header/features.ts";
 import { sectorSize } from "../header/layout.ts";
@@ -6,6 +7,7 @@ import { entryLayout } from "../image-tables.ts";
 import { referBitmaps } from "./bitmap-references.ts";
 import type { CheckOptions } from "./check-options.ts";
 import type { CheckResult } from "./check-result.ts";
+import { deepCheck } from "./deep-check.ts";
 import { CheckState, type CheckWants } from "./check-state.ts";
 import { compareRefcounts } from "./compare-refcounts.ts";
 import { Findings } from "./findings.ts";
@@ -18,7 +20,7 @@ const defaultMaxFindings = 1000;
 /**
  * Checks the metadata of the qcow2 image in `storage` as `qemu-img check` does, and changes nothing. It reads what the storage holds: changes
  * that an open image still keeps in memory have to be flushed first. Neither a backing image nor an external data file is opened; guest
- * data isn't looked at.
+ * data isn't looked at, but for what a deep check does.
  *
  * Images that are dirty, marked as corrupt, encrypted, or without a refcount table can be checked. Beyond what QEMU finds, it
  * compares the refcounts of clusters past the end of the file that something refers to; it finds bit 0 where it isn't the zero flag, and clusters of
@@ -30,7 +32,11 @@ const defaultMaxFindings = 1000;
  */
 export function* checkImage(storage: Storage, options: CheckOptions = {}): Io<CheckResult> {
   const findings = new Findings(options.maxFindings ?? defaultMaxFindings, options.onFinding);
-  const walked = yield* countReferences(storage, findings, {});
+  const deep = options.deep === true;
+  const walked = yield* countReferences(storage, findings, { anchors: deep });
+  if (deep) {
+    yield* deepCheck(walked, { ...defaultCodecs, ...options.codecs });
+  }
   return checkResult(findings, walked);
 }
 

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with an image.
+ * What can be wrong with an image. What only a deep check finds comes last.
  *
  * Told from the refcounts: `refcount-too-small` (the cluster will be given to somebody else), `leak` (the refcount is too large: space is lost, nothing
  * else), `refcount-overflow` (more references than the width can count), `copied-flag` (disagrees with the refcount), `refcount-block` (a block is
@@ -12,6 +12,9 @@
  *
  * Told from other tables: `snapshot-table` (can't be read), `snapshot` (an entry of it is wrong), `external-snapshots` (an image with an external data
  * file can't have any), `bitmaps` (the directory or a table is wrong).
+ *
+ * Told from what the tables lead to, by a deep check: `compressed-data` (can't be decompressed), `shared-cluster` (two places of one disk have the same
+ * host cluster, or it holds a table), `bitmap-size` (a bitmap doesn't fit the disk), `snapshot-id` (two snapshots have the same one).
  */
 export type FindingKind =
   | "refcount-too-small"
@@ -32,7 +35,11 @@ export type FindingKind =
   | "snapshot-table"
   | "snapshot"
   | "external-snapshots"
-  | "bitmaps";
+  | "bitmaps"
+  | "compressed-data"
+  | "shared-cluster"
+  | "bitmap-size"
+  | "snapshot-id";
 
 /**
  * What puts it right, and keeps everything that can be read: `set-refcount` (to `references`), `set-copied`, `clear-copied`, `rebuild-refcounts`

@@ -1,7 +1,7 @@
 import { IoVector } from "@img/io-vector";
 import { checkpoint, readStorage, type Io } from "@img/format-core";
-import type { CheckState } from "../check/check-state.ts";
-import type { L1Place } from "../check/l1-walk.ts";
+import type { CheckState } from "./check-state.ts";
+import type { L1Place } from "./l1-walk.ts";
 import { l2Coverage } from "../header/parse-header.ts";
 
 const offsetHigh = 0x00ff_ffff;

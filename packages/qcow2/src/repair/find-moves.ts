@@ -6,7 +6,7 @@ import { greatestRefcount } from "../refcounts/refcount.ts";
 import { compressedFlag } from "../tables/l2-entry.ts";
 import { decodeEntry } from "./entry-bytes.ts";
 import type { EntryWords } from "./repaired-entry.ts";
-import { walkTables, type VisitedTable } from "./walk-tables.ts";
+import { walkTables, type VisitedTable } from "../check/walk-tables.ts";
 
 const offsetHigh = 0x00ff_ffff;
 const offsetLow = 0xffff_fe00;

@@ -4,7 +4,7 @@ import type { CheckState } from "../check/check-state.ts";
 import { compressedFlag, copiedFlag } from "../tables/l2-entry.ts";
 import { decodeEntry, describeEntry, isSameEntry } from "./entry-bytes.ts";
 import type { RepairSteps } from "./repair-steps.ts";
-import { walkTables, type VisitedTable } from "./walk-tables.ts";
+import { walkTables, type VisitedTable } from "../check/walk-tables.ts";
 import { writeSectors } from "./write-sectors.ts";
 
 const offsetHigh = 0x00ff_ffff;
