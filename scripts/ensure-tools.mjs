@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { ensureNewerTools } from "./ensure-newer-tools.mjs";
 
 /** The programs that the tests compare with, and the Debian package of each. */
 const TOOLS = {
@@ -9,8 +10,11 @@ const TOOLS = {
   "qemu-nbd": "qemu-utils",
   nbdinfo: "libnbd-bin",
   nbdcopy: "libnbd-bin",
+  nbdsh: "python3-libnbd",
+  nbdfuse: "libnbd-bin",
   nbdkit: "nbdkit",
   "nbd-client": "nbd-client",
+  "qemu-storage-daemon": "qemu-system-common",
   fio: "fio",
   openssl: "openssl",
   chromium: "chromium",
@@ -23,7 +27,7 @@ const DIRECTORIES = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", 
 /**
  * Makes sure that the tests find the real tools: installs what is missing with apt-get.
  *
- * @returns {string} what the results depend on outside the repository: the versions of Node and of qemu-img
+ * @returns {string} what the results depend on outside the repository: the versions of Node, of qemu-img, and of newer tools
  * @throws {Error} naming the packages when something is missing and cannot be installed
  */
 export function ensureTools() {
@@ -41,7 +45,7 @@ export function ensureTools() {
     }
   }
   const version = spawnSync("qemu-img", ["--version"], { encoding: "utf8" }).stdout.split("\n")[0];
-  return `node ${process.version}, ${version}`;
+  return `node ${process.version}, ${version}, ${ensureNewerTools()}`;
 }
 
 function missingTools() {
