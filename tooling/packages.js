@@ -28,9 +28,13 @@ export const PACKAGES = {
   "@img/testing": { imports: CORE, node: EVERYTHING },
   "@img/operations": { imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs"], node: NODE_ENTRIES },
   "@img/nbd": { imports: CORE, node: NODE_ENTRIES },
-  "@img/cli": { imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations"], node: EVERYTHING },
+  "@img/cli": {
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/nbd"],
+    node: EVERYTHING,
+  },
   "@img/nbd-server": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/nbd"],
+    // The other program lends it how command lines are read and images named.
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/nbd", "@img/cli"],
     node: EVERYTHING,
   },
   "@img/interop": {

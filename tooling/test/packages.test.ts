@@ -48,7 +48,8 @@ describe("the table of packages", () => {
 function turboAllows(name: string, imports: readonly string[]): string[] {
   const forTests = FOR_TESTS.filter((other) => other !== name && !(other === "@img/testing" && isBelowTesting(name)));
   const commandLine = ["@img/interop", "@img/bench", "@img/publishing"].includes(name) ? ["@img/cli"] : [];
-  return [...new Set([...imports, ...forTests, ...commandLine])].map(tagOf).sort();
+  const server = name === "@img/publishing" ? ["@img/nbd-server"] : [];
+  return [...new Set([...imports, ...forTests, ...commandLine, ...server])].map(tagOf).sort();
 }
 
 function isBelowTesting(name: string): boolean {

@@ -24,12 +24,11 @@ export function programHelp(program: string, version: string, verbs: readonly Ve
 
 /** What `--help` prints after a verb. */
 export function verbHelp(program: string, verb: Verb): string {
-  const options = [...verb.options, plugin].filter(({ hidden }) => hidden !== true).map(optionHelp);
   const codes = (verb.exitCodes ?? []).map(([code, meaning]) => `  ${String(code).padEnd(4)}${meaning}\n`);
   return (
     `usage: ${program} ${usage(verb)}\n\n` +
     `${capitalized(verb.summary)}.\n\n` +
-    `Options:\n${options.join("")}` +
+    `Options:\n${optionsHelp([...verb.options, plugin])}` +
     (codes.length === 0 ? "" : `\nExit codes:\n  0   success\n${codes.join("")}`)
   );
 }
@@ -40,6 +39,14 @@ function usage({ name, options, operands }: Verb): string {
     .filter(({ hidden, long }) => hidden !== true && long !== "help")
     .map((option) => `[${spelling(option, " ", "=", false)}]`);
   return [name, ...parts, operands].join(" ");
+}
+
+/** A line or two for each option that isn't hidden. */
+export function optionsHelp(options: readonly OptionDefinition[]): string {
+  return options
+    .filter(({ hidden }) => hidden !== true)
+    .map(optionHelp)
+    .join("");
 }
 
 function optionHelp(option: OptionDefinition): string {

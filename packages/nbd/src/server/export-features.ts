@@ -33,8 +33,7 @@ export function transmissionFlagsOf(exported: NbdExport, style: ReplyStyle, cont
     (writable && exported.trim !== undefined ? flag.sendTrim : 0) |
     (zeroes ? flag.sendWriteZeroes : 0) |
     (style === "simple" ? 0 : flag.sendDf) |
-    // one process has one cache of an image: what one connection flushes is flushed for all
-    flag.canMultiConn |
+    (exported.multiConn === false ? 0 : flag.canMultiConn) |
     (exported.cache === undefined ? 0 : flag.sendCache) |
     (zeroes && exported.fastZero === true ? flag.sendFastZero : 0) |
     (style === "extended" && contexts ? flag.blockStatusPayload : 0)

@@ -45,6 +45,11 @@ export interface NbdExport {
   readonly rotational?: boolean;
   /** Whether `writeZeroes` can tell if it is fast. Default `false`. */
   readonly fastZero?: boolean;
+  /**
+   * Whether clients are told that they may use several connections at once. One process has one cache of an image, so that what one flushes is flushed
+   * for all: `false` is for those who don't want to be asked for more than one. Default `true`.
+   */
+  readonly multiConn?: boolean;
   /** `base:allocation` also lets reads leave out zeroes. Default: none. */
   readonly contexts?: readonly NbdMetaContext[];
 

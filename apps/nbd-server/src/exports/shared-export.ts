@@ -1,0 +1,54 @@
+import type { NbdExport } from "@img/nbd";
+import type { OpenedExport } from "./opened-export.ts";
+
+/** An export that is opened when the first client asks for it, and closed when the last has done with it. All of them have the same one. */
+export class SharedExport {
+  readonly #open: () => Promise<OpenedExport>;
+  #opened: Promise<OpenedExport> | undefined;
+  #closing: Promise<void> = Promise.resolve();
+  #users = 0;
+
+  constructor(open: () => Promise<OpenedExport>) {
+    this.#open = open;
+  }
+
+  /** Whether anybody uses it, or it isn't closed yet. */
+  get inUse(): boolean {
+    return this.#users > 0 || this.#opened !== undefined;
+  }
+
+  /** The export for one more user, who releases it. */
+  async acquire(): Promise<NbdExport> {
+    this.#users++;
+    try {
+      await this.#closing;
+      this.#opened ??= this.#open();
+      const { export: exported } = await this.#opened;
+      let released = false;
+      const release = async (): Promise<void> => {
+        if (!released) {
+          released = true;
+          await this.#release();
+        }
+      };
+      return { ...exported, release };
+    } catch (error) {
+      this.#opened = undefined;
+      this.#users--;
+      throw error;
+    }
+  }
+
+  async #release(): Promise<void> {
+    this.#users--;
+    const opened = this.#opened;
+    if (this.#users > 0 || opened === undefined) {
+      return;
+    }
+    this.#opened = undefined;
+    const closed = opened.then((each) => each.close());
+    // the next user waits for it, whatever comes of it
+    this.#closing = closed.catch(() => undefined);
+    await closed;
+  }
+}

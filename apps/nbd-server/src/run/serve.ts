@@ -1,0 +1,143 @@
+import { requireSize, type ParsedArguments, type Terminal } from "@img/cli";
+import { NbdServer, type NbdExport } from "@img/nbd";
+import { listenNbd, type NbdListener } from "@img/nbd/node";
+
+import { count, seconds } from "../arguments/choice.ts";
+import { diskUse } from "../arguments/disk-use.ts";
+import { exportPlans } from "../arguments/export-plans.ts";
+import { AddressFilter } from "../network/address-filter.ts";
+import { exportUris } from "../network/export-uris.ts";
+import { listenTargets } from "../network/listen-targets.ts";
+import { limitRate, type Rates } from "../network/rate-limit.ts";
+import { Slots } from "../network/slots.ts";
+import { tlsSettings } from "../network/tls-settings.ts";
+import { joinObservers } from "../observe/join-observers.ts";
+import { logObserver } from "../observe/log-observer.ts";
+import { Metrics } from "../observe/metrics.ts";
+import { serveMetrics } from "../observe/metrics-endpoint.ts";
+import { reportReady } from "./background.ts";
+import { Ending } from "./ending.ts";
+import { Offer } from "./offer.ts";
+import { openLog } from "./open-log.ts";
+import { writePidFile } from "./pid-file.ts";
+
+/** What a server is run with. */
+export interface ServeContext {
+  readonly args: ParsedArguments;
+  readonly terminal: Terminal;
+  /** Descriptors of sockets that listen already. */
+  readonly sockets: readonly number[];
+  /** Somebody waits to hear that clients can come, and nobody reads what is said after that. */
+  readonly background: boolean;
+}
+
+/**
+ * Serves what the command line asks for, until it is to end. Then nobody is let in any more, what clients have asked for is finished, and
+ * all images are flushed and closed.
+ * @returns the exit code
+ * @throws what makes it impossible to begin, or to end properly
+ */
+export async function serve({ args, terminal, sockets, background }: ServeContext): Promise<number> {
+  const plans = exportPlans(args, diskUse(args));
+  const targets = listenTargets(args, sockets);
+  const filter = new AddressFilter(args.values("allow"), args.values("deny"));
+  const grace = seconds(args, "grace", 5);
+  const slots = new Slots(count(args, "shared", 0));
+  const tls = await tlsSettings(args);
+  const metrics = args.has("metrics") ? new Metrics() : undefined;
+  const closers: (() => void)[] = [];
+  const openedLog = openLog(args, terminal, background);
+  closers.push(() => {
+    openedLog.close();
+  });
+  const { log } = openedLog;
+  await using offer = await Offer.open(plans, decorator(args, metrics), terminal);
+  const ending = new Ending(args.has("persistent"));
+  const server = new NbdServer(offer.table, {
+    ...limitsOf(args),
+    ...(tls === undefined ? {} : { tls }),
+    observer: joinObservers([ending.observer, logObserver(log), ...(metrics === undefined ? [] : [metrics.observer])]),
+  });
+  const door: Pick<NbdServer, "serve"> = {
+    serve: async (stream) => {
+      if (!(await slots.run(() => server.serve(stream)))) {
+        stream.destroy();
+      }
+    },
+  };
+  const listeners: NbdListener[] = [];
+  try {
+    for (const target of targets) {
+      listeners.push(await listenNbd(door, target, { accept: ({ remoteAddress }) => filter.admits(remoteAddress) }));
+    }
+    let said = args.has("quiet") ? "" : await introduction(offer, listeners, tls?.mode === "required");
+    if (metrics !== undefined) {
+      const endpoint = await serveMetrics(metrics, args.value("metrics") ?? "");
+      closers.push(() => {
+        endpoint.close();
+      });
+      said += args.has("quiet") ? "" : `${endpoint.address}\n`;
+    }
+    const pidFile = args.value("pid-file");
+    if (pidFile !== undefined) {
+      closers.push(writePidFile(pidFile));
+    }
+    log.write("info", "listening", { addresses: listeners.map(({ address }) => JSON.stringify(address)).join(" ") });
+    await (background ? reportReady(said) : say(terminal, said));
+    await ending.reached;
+    log.write("info", "ending", { clients: server.connectionCount });
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    await server.close({ grace });
+    ending.dispose();
+    closers.reverse().forEach((close) => {
+      close();
+    });
+  }
+  return 0;
+}
+
+async function say(terminal: Terminal, text: string): Promise<void> {
+  await terminal.print(text);
+  await terminal.flush();
+}
+
+/** Where everything is, one URI in each line. */
+async function introduction(offer: Offer, listeners: readonly NbdListener[], tls: boolean): Promise<string> {
+  const addresses = listeners.map(({ address }) => address);
+  const entries = await offer.table.list({ secure: true });
+  return entries.flatMap(({ name }) => exportUris(name, addresses, tls).map((uri) => `${uri}\n`)).join("");
+}
+
+/** What is put around all exports. */
+function decorator(
+  args: ParsedArguments,
+  metrics: Metrics | undefined,
+): (name: string, exported: NbdExport) => NbdExport {
+  const bytes = args.value("max-bytes-per-second");
+  const rates: Rates = {
+    ...(bytes === undefined ? {} : { bytesPerSecond: Math.max(1, requireSize(bytes, "max-bytes-per-second")) }),
+    ...(args.has("max-requests-per-second") ? { requestsPerSecond: count(args, "max-requests-per-second", 1, 1) } : {}),
+  };
+  // who lets in one client only must not invite it to come several times
+  const alone = count(args, "shared", 0) === 1;
+  return (name, exported) => {
+    const limited = limitRate(exported, rates);
+    const timed = metrics === undefined ? limited : metrics.timed(name, limited);
+    return alone ? { ...timed, multiConn: false } : timed;
+  };
+}
+
+function limitsOf(args: ParsedArguments): {
+  readonly maxConnections: number;
+  readonly handshakeTimeout: number;
+  readonly idleTimeout: number;
+  readonly stallTimeout: number;
+} {
+  return {
+    maxConnections: count(args, "max-connections", 100, 1),
+    handshakeTimeout: seconds(args, "handshake-limit", 10),
+    idleTimeout: seconds(args, "idle-limit", 0),
+    stallTimeout: seconds(args, "stall-limit", 60),
+  };
+}

@@ -1,0 +1,3 @@
+import { packageTests } from "@img/tooling/vitest";
+
+export default packageTests();
