@@ -1,5 +1,23 @@
 export { bench, benchSync, type BenchResult } from "./bench/bench.ts";
 export type { BenchOptions } from "./bench/bench-settings.ts";
+export type { BitmapDriver } from "./bitmap/bitmap-driver.ts";
+export {
+  addBitmap,
+  addBitmapSync,
+  clearBitmap,
+  clearBitmapSync,
+  disableBitmap,
+  disableBitmapSync,
+  enableBitmap,
+  enableBitmapSync,
+  listBitmaps,
+  mergeBitmap,
+  mergeBitmapSync,
+  removeBitmap,
+  removeBitmapSync,
+  type MergedBitmap,
+} from "./bitmap/change-bitmaps.ts";
+export { dirtyExtents, dirtyExtentsSync, type DirtyExtentsOptions } from "./bitmap/dirty-extents.ts";
 export { qemuCheck, qemuCheckLine, qemuRepairLines, type QemuCheck } from "./check/qemu-check.ts";
 export {
   commit,
@@ -14,6 +32,28 @@ export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert, convertSync } from "./convert/convert.ts";
 export type { ConvertOptions, ConvertResult } from "./convert/convert-options.ts";
 export type { OnUnreadable, UnreadableArea } from "./convert/unreadable-area.ts";
+export { Breakpoints, type BreakpointListener } from "./filters/breakpoints.ts";
+export { CompressingStorage } from "./filters/compressing-storage.ts";
+export { CopyOnReadStorage } from "./filters/copy-on-read-storage.ts";
+export { debugEvents, type DebugEvent, type DebugRegion } from "./filters/debug-event.ts";
+export {
+  DebugRules,
+  type DebugRequest,
+  type DebugRulesOptions,
+  type ErrorRule,
+  type StateRule,
+} from "./filters/debug-rules.ts";
+export { DebugStorage, debugStorageIn, type DebugStorageOptions } from "./filters/debug-storage.ts";
+export { DelayedStorage } from "./filters/delayed-storage.ts";
+export { ImageStorage } from "./filters/image-storage.ts";
+export { LimitedStorage, type LimitedStorageOptions } from "./filters/limited-storage.ts";
+export {
+  ThrottleGroup,
+  type ThrottledKind,
+  type ThrottleLimit,
+  type ThrottleLimits,
+} from "./filters/throttle-group.ts";
+export { ThrottledStorage } from "./filters/throttled-storage.ts";
 export { sectorAlignedSize } from "./image-size.ts";
 export { backingLocation, hasProtocol } from "./info/backing-location.ts";
 export { info, infoSync, type ImageInfo, type InfoOptions } from "./info/image-info.ts";
@@ -47,6 +87,16 @@ export {
   listSnapshots,
   type SnapshotDriver,
 } from "./snapshot/snapshot-image.ts";
+export {
+  changeBacking,
+  changeBackingSync,
+  rebase,
+  rebaseSync,
+  type NewBacking,
+  type RebaseOptions,
+  type RebaseResult,
+  type RebasingDriver,
+} from "./rebase/rebase.ts";
 export {
   resizeImage,
   resizeImageSync,

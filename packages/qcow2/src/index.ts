@@ -1,4 +1,5 @@
 export type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
+export type { DirtyExtent } from "./bitmaps/read-bitmap.ts";
 export type { ClusterCodec, Codecs, CompressOptions } from "./codecs/codec.ts";
 export { checkImage } from "./check/check-image.ts";
 export type { CheckOptions } from "./check/check-options.ts";
@@ -46,6 +47,7 @@ export type { ApplyRepairOptions, RepairOptions } from "./repair/repair-options.
 export type { RepairPlan } from "./repair/repair-plan.ts";
 export { planQcow2Repair, repairQcow2 } from "./repair/repair-qcow2.ts";
 export type { RepairStep, RepairStepKind } from "./repair/repair-step.ts";
+export type { BitmapSource, NewBitmap } from "./write/bitmaps/bitmap-changes.ts";
 export type { NewSnapshot } from "./write/snapshots/create-snapshot.ts";
 export type { SnapshotSelector } from "./snapshots/find-snapshot.ts";
 export type { Snapshot } from "./snapshots/snapshot.ts";

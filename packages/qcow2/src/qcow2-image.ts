@@ -28,6 +28,11 @@ import { checkImage } from "./check/check-image.ts";
 import type { CheckOptions } from "./check/check-options.ts";
 import type { CheckResult } from "./check/check-result.ts";
 import { loadClusterUsage, type ClusterUsage } from "./check/cluster-usage.ts";
+import { bitmapShape } from "./bitmaps/bitmap-shape.ts";
+import { loadBitmapTable } from "./bitmaps/bitmap-table.ts";
+import { findUsableBitmap } from "./bitmaps/find-bitmap.ts";
+import type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
+import { readBitmap, type DirtyExtent } from "./bitmaps/read-bitmap.ts";
 import { describeImage } from "./describe-image.ts";
 import type { HeaderExtension } from "./header/extensions.ts";
 import type { Qcow2Header } from "./header/header.ts";
@@ -41,6 +46,16 @@ import type { Snapshot } from "./snapshots/snapshot.ts";
 import { loadInfo } from "./open/load-info.ts";
 import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
+import {
+  addBitmap,
+  clearBitmap,
+  enableBitmap,
+  mergeBitmap,
+  removeBitmap,
+  type BitmapSource,
+  type BitmapTarget,
+  type NewBitmap,
+} from "./write/bitmaps/bitmap-changes.ts";
 import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
 import { makeEmpty } from "./write/make-empty.ts";
@@ -67,16 +82,18 @@ export interface Qcow2ImageParts extends Omit<ImageTablesParts, "header"> {
   openWriter(loaded: LoadedHeader, info: Qcow2Info): Io<ImageWriter>;
 }
 
+/** Most that {@link Qcow2Image.bitmapExtents} gives at once. */
+const mostExtents = 1024;
+
 /** An open qcow2 image. Get one from `qcow2.open`; read and write its disk through the `FormatAccess` around it. */
 export class Qcow2Image implements FormatDriver {
   readonly format = "qcow2";
   readonly writable: boolean;
   readonly storages: readonly Storage[];
   readonly backing: FormatAccess | null;
-  /** All header extensions, unknown ones included, in the order in which they stand. */
-  readonly extensions: readonly HeaderExtension[];
   readonly #parts: Qcow2ImageParts;
   #header: Qcow2Header;
+  #extensions: readonly HeaderExtension[];
   #info: Qcow2Info;
   #tables: ImageTables;
   #sparse: boolean | undefined;
@@ -89,7 +106,7 @@ export class Qcow2Image implements FormatDriver {
     this.#header = parts.header;
     this.#info = parts.info;
     this.backing = parts.backing;
-    this.extensions = parts.extensions;
+    this.#extensions = parts.extensions;
     this.storages = parts.dataFile === null ? [parts.storage] : [parts.storage, parts.dataFile];
     this.#tables = new ImageTables(parts);
     this.writable = parts.writer !== undefined;
@@ -101,12 +118,20 @@ export class Qcow2Image implements FormatDriver {
     if (writer !== undefined) {
       this.#space = new CompressedSpace(writer.allocator, this.#info.clusterSize, this.#header.refcountOrder);
       writer.attach(this.#contents());
+      writer.bitmaps.listen((bitmaps) => {
+        this.#info = { ...this.#info, bitmaps };
+      });
     }
   }
 
   /** The header as it stands in the image. */
   get header(): Qcow2Header {
     return this.#header;
+  }
+
+  /** All header extensions, unknown ones included, in the order in which they stand. */
+  get extensions(): readonly HeaderExtension[] {
+    return this.#extensions;
   }
 
   /** What the header and the tables that belong to it say. */
@@ -189,6 +214,7 @@ export class Qcow2Image implements FormatDriver {
   *writeCompressed(from: IoVector, offset: GuestOffset): Io<void> {
     const writer = this.#writing();
     yield* writer.ready();
+    writer.bitmaps.mark(offset, from.length);
     const codec = this.#parts.codec();
     if (codec.load !== undefined) {
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
@@ -240,7 +266,7 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
-    yield* this.#resizeMutex.run(() => this.#resize((context) => growDisk(context, size, preallocation)));
+    yield* this.#resizeMutex.run(() => this.#resize(size, (context) => growDisk(context, size, preallocation)));
   }
 
   /**
@@ -254,7 +280,7 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *resizeShrink(size: number): Io<void> {
-    yield* this.#resizeMutex.run(() => this.#resize((context) => shrinkDisk(context, size)));
+    yield* this.#resizeMutex.run(() => this.#resize(size, (context) => shrinkDisk(context, size)));
   }
 
   /**
@@ -267,9 +293,10 @@ export class Qcow2Image implements FormatDriver {
     yield* this.#durably();
   }
 
-  *#resize(body: (context: ResizeContext) => Io<void>): Io<void> {
+  *#resize(size: number, body: (context: ResizeContext) => Io<void>): Io<void> {
     const writer = this.#writing();
     yield* writer.ready();
+    yield* writer.bitmaps.prepareResize(writer.bitmapTarget, size);
     yield* body({
       context: writer.context,
       header: writer.header,
@@ -307,6 +334,11 @@ export class Qcow2Image implements FormatDriver {
    * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when there is no such snapshot
    */
   *applySnapshot(selector: SnapshotSelector): Io<void> {
+    if (this.bitmaps.length > 0) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} has bitmaps, which would be wrong afterwards`, {
+        feature: "bitmaps",
+      });
+    }
     const target = yield* this.#snapshotTarget();
     yield* applySnapshot(target, findSnapshot(this.snapshots, selector));
     yield* this.#durably();
@@ -327,7 +359,7 @@ export class Qcow2Image implements FormatDriver {
     if (this.#parts.snapshot !== undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} shows a snapshot, not the disk`);
     }
-    yield* writer.ready();
+    yield* writer.prepare();
     return {
       context: writer.context,
       header: writer.header,
@@ -347,6 +379,66 @@ export class Qcow2Image implements FormatDriver {
       isBroken: () => writer.isBroken,
       flush: () => writer.flush(),
     };
+  }
+
+  /** The persistent bitmaps in the image, in the order of its directory. Those that record writes right now aren't shown as being in use. */
+  get bitmaps(): readonly BitmapEntry[] {
+    return this.#info.bitmaps;
+  }
+
+  /**
+   * What a bitmap says of the beginning of a range: extents behind each other, at least one, as many as are convenient.
+   * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when there is none of that name, or behind the disk's end; `ERR_IMG_CORRUPT` when it wasn't saved properly, or
+   * can't be
+   */
+  *bitmapExtents(name: string, offset: number, length: number): Io<readonly DirtyExtent[]> {
+    const { storage } = this.#parts;
+    const { clusterSize, virtualSize: size } = this.#info;
+    const entry = findUsableBitmap(this.bitmaps, name);
+    if (length === 0 || offset >= size) {
+      throw new ImgError("ERR_IMG_OUT_OF_RANGE", `guest offset ${String(offset)}: the disk has ${String(size)} bytes`);
+    }
+    const table = yield* loadBitmapTable(storage, entry, clusterSize);
+    const shape = bitmapShape(size, entry.granularity, clusterSize);
+    const unsaved = this.#writer?.bitmaps.unsaved(entry);
+    return yield* readBitmap({ storage, table, shape, unsaved, size }, offset, length, mostExtents);
+  }
+
+  /** Adds a bitmap; see {@link addBitmap}. Runs alone: in `FormatIo.exclusive`. */
+  *addBitmap(options: NewBitmap): Io<void> {
+    yield* this.#changeBitmaps((target) => addBitmap(target, options));
+  }
+
+  /** Removes a bitmap; see {@link removeBitmap}. Runs alone: in `FormatIo.exclusive`. */
+  *removeBitmap(name: string): Io<void> {
+    yield* this.#changeBitmaps((target) => removeBitmap(target, name));
+  }
+
+  /** Clears all bits of a bitmap; see {@link clearBitmap}. Runs alone: in `FormatIo.exclusive`. */
+  *clearBitmap(name: string): Io<void> {
+    yield* this.#changeBitmaps((target) => clearBitmap(target, name));
+  }
+
+  /** Says whether a bitmap records writes from now on; see {@link enableBitmap}. Runs alone: in `FormatIo.exclusive`. */
+  *enableBitmap(name: string, enabled: boolean): Io<void> {
+    yield* this.#changeBitmaps((target) => enableBitmap(target, name, enabled));
+  }
+
+  /** Sets the bits of a bitmap that another one has; see {@link mergeBitmap}. Runs alone: in `FormatIo.exclusive`. */
+  *mergeBitmap(name: string, source: BitmapSource): Io<void> {
+    yield* this.#changeBitmaps((target) => mergeBitmap(target, name, source));
+  }
+
+  *#changeBitmaps(body: (target: BitmapTarget) => Io<void>): Io<void> {
+    const writer = this.#writing();
+    yield* writer.prepare();
+    yield* writer.saveBitmaps();
+    yield* body(writer.bitmapTarget);
+    writer.allocator.frees.noteIdle();
+    yield* this.#durably();
+    const loaded = yield* loadHeader(this.#parts.storage);
+    this.#header = loaded.header;
+    this.#extensions = loaded.extensions;
   }
 
   *#durably(): Io<void> {
@@ -445,6 +537,9 @@ export class Qcow2Image implements FormatDriver {
     if (writer?.isDirty === true && !options.discardDirty) {
       throw new ImgError("ERR_IMG_BUSY", `${this.toString()} has changes that aren't written`);
     }
+    if (!options.discardDirty) {
+      yield* writer?.saveBitmaps() ?? doNothing();
+    }
     yield* writer?.finish() ?? doNothing();
     this.#tables.clear();
     for (const storage of this.storages) {
@@ -457,6 +552,7 @@ export class Qcow2Image implements FormatDriver {
     const shown = this.#parts.snapshot;
     const snapshot = shown === undefined ? undefined : findSnapshot(info.snapshots, { id: shown.id, name: shown.name });
     this.#header = header;
+    this.#extensions = loaded.extensions;
     this.#info = info;
     const reopened = writer === undefined ? undefined : yield* this.#parts.openWriter(loaded, info);
     this.#tables = new ImageTables({ ...this.#parts, header, snapshot, writer: reopened });
@@ -468,6 +564,7 @@ export class Qcow2Image implements FormatDriver {
     let failure: unknown;
     try {
       this.#space?.close();
+      yield* this.#writer?.saveBitmaps() ?? doNothing();
       yield* this.#writer?.finish() ?? doNothing();
     } catch (error) {
       failure = error;

@@ -19,6 +19,12 @@ export interface BitmapEntry {
   readonly auto: boolean;
 }
 
+/** A bitmap with its entry as it stands in the directory: whatever isn't understood of its name stays what it is. */
+export interface BitmapRecord {
+  readonly entry: BitmapEntry;
+  readonly bytes: Uint8Array;
+}
+
 const headLength = 24;
 const flagInUse = 1;
 const flagAuto = 2;
@@ -30,6 +36,15 @@ const knownFlags = 7;
  * ignored.
  */
 export function* loadBitmaps(storage: Storage, extension: BitmapsExtension): Io<readonly BitmapEntry[]> {
+  const records = yield* loadBitmapRecords(storage, extension);
+  return records.map(({ entry }) => entry);
+}
+
+/**
+ * Reads the bitmap directory with its bytes.
+ * @throws ImgError as {@link loadBitmaps}
+ */
+export function* loadBitmapRecords(storage: Storage, extension: BitmapsExtension): Io<readonly BitmapRecord[]> {
   // a directory can't be longer than the storage: what claims to be is refused before memory is taken
   if (extension.directoryOffset + extension.directorySize > storage.size) {
     throw corrupt(
@@ -38,7 +53,7 @@ export function* loadBitmaps(storage: Storage, extension: BitmapsExtension): Io<
   }
   const directory = new Uint8Array(extension.directorySize);
   yield* readStorage(storage, IoVector.from(directory), extension.directoryOffset);
-  const bitmaps: BitmapEntry[] = [];
+  const bitmaps: BitmapRecord[] = [];
   let at = 0;
   for (let index = 0; index < extension.count; index++) {
     if (at + headLength > directory.length) {
@@ -49,7 +64,7 @@ export function* loadBitmaps(storage: Storage, extension: BitmapsExtension): Io<
     if (length > entry.length) {
       throw corrupt(`bitmap directory ends inside of entry ${String(index)}`);
     }
-    bitmaps.push(parseEntry(entry));
+    bitmaps.push({ entry: parseEntry(entry), bytes: entry.slice(0, length) });
     at += length;
   }
   if (at !== directory.length) {
@@ -93,6 +108,34 @@ function parseEntry(entry: Uint8Array): BitmapEntry {
     inUse: (flags & flagInUse) !== 0,
     auto: (flags & flagAuto) !== 0,
   };
+}
+
+/** A new bitmap's entry. @param name - at most 1023 bytes as UTF-8 */
+export function newBitmapRecord(entry: BitmapEntry): BitmapRecord {
+  const name = new TextEncoder().encode(entry.name);
+  const bytes = new Uint8Array(Math.ceil((headLength + name.length) / 8) * 8);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(16, 1);
+  view.setUint8(17, Math.log2(entry.granularity));
+  view.setUint16(18, name.length);
+  bytes.set(name, headLength);
+  return changedBitmapRecord({ entry, bytes }, entry);
+}
+
+/** An entry with another table or other flags. */
+export function changedBitmapRecord(
+  { entry, bytes }: BitmapRecord,
+  changes: Partial<Pick<BitmapEntry, "tableOffset" | "tableSize" | "inUse" | "auto">>,
+): BitmapRecord {
+  const changed = { ...entry, ...changes };
+  const copy = bytes.slice();
+  const view = new DataView(copy.buffer);
+  view.setUint32(0, Math.floor(changed.tableOffset / 0x1_0000_0000));
+  view.setUint32(4, changed.tableOffset % 0x1_0000_0000);
+  view.setUint32(8, changed.tableSize);
+  const kept = view.getUint32(12) & ~(flagInUse | flagAuto);
+  view.setUint32(12, kept | (changed.inUse ? flagInUse : 0) | (changed.auto ? flagAuto : 0));
+  return { entry: changed, bytes: copy };
 }
 
 function corrupt(message: string): ImgError {

@@ -19,6 +19,7 @@ import { locateBacking } from "./locate-reference.ts";
 import type { Qcow2OpenOptions } from "./open-options.ts";
 
 const defaultRefcountCacheSize = 1024 * 1024;
+const defaultBitmapMemory = 64 * 1024 * 1024;
 
 /** Opens a qcow2 image; see `qcow2.open`. */
 export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow2Image> {
@@ -119,6 +120,7 @@ function* openWriter(
     dataFile,
     loaded,
     snapshots: info.snapshots,
+    bitmaps: info.bitmaps,
     layout,
     sliceLength: sliceLengthFor(layout.clusterSize),
     options: {
@@ -127,6 +129,7 @@ function* openWriter(
       passDiscards: options.passDiscards ?? true,
       l2CacheSize: l2CacheSizeFor(info.virtualSize, layout, options.l2CacheSize),
       refcountCacheSize: options.refcountCacheSize ?? defaultRefcountCacheSize,
+      bitmapMemory: options.bitmapMemory ?? defaultBitmapMemory,
     },
   });
 }

@@ -21,6 +21,11 @@ export interface Qcow2OpenOptions extends OpenOptions {
   /** Memory for parts of refcount blocks while the image is written, bytes. Default 1 MiB. */
   readonly refcountCacheSize?: number;
   /**
+   * Most memory for bits that persistent bitmaps record while the image is written, bytes; they are saved when it is closed. An image whose bitmaps could
+   * need more isn't written. Default 64 MiB.
+   */
+  readonly bitmapMemory?: number;
+  /**
    * What data must not be written to, because it holds metadata: `"none"` nothing is checked · `"constant"` header, L1 and refcount table,
    * snapshot table, bitmap directory · `"cached"` (default) also L2 tables, refcount blocks and the snapshots' L1 tables · `"all"` also
    * the snapshots' L2 tables. An image in which a write would hit them is marked as corrupt, and not written any more.

@@ -12,10 +12,13 @@ import {
   type Storage,
 } from "@img/format-core";
 import { autoclear, compatible, hasFeature, incompatible, type FeatureBits } from "../header/features.ts";
+import type { BitmapEntry } from "../bitmaps/load-bitmaps.ts";
 import type { LoadedHeader } from "../header/load-header.ts";
 import type { Snapshot } from "../snapshots/snapshot.ts";
 import type { L2EntryLayout } from "../tables/l2-entry.ts";
 import { Allocator } from "./allocator.ts";
+import type { BitmapTarget } from "./bitmaps/bitmap-changes.ts";
+import { PersistentBitmaps } from "./bitmaps/persistent-bitmaps.ts";
 import { clearClusters, type ClearMode } from "./clear-clusters.ts";
 import type { ClusterSet } from "./cluster-set.ts";
 import { HeaderWriter } from "./header-writer.ts";
@@ -38,6 +41,8 @@ interface WriteOptions {
   readonly l2CacheSize: number;
   /** Memory for parts of refcount blocks, bytes. */
   readonly refcountCacheSize: number;
+  /** Most memory for bits of persistent bitmaps that aren't saved yet, bytes. */
+  readonly bitmapMemory: number;
 }
 
 /** What an {@link ImageWriter} is made of. */
@@ -46,6 +51,7 @@ export interface ImageWriterParts {
   readonly dataFile: Storage | null;
   readonly loaded: LoadedHeader;
   readonly snapshots: readonly Snapshot[];
+  readonly bitmaps: readonly BitmapEntry[];
   readonly layout: L2EntryLayout;
   readonly sliceLength: number;
   readonly options: WriteOptions;
@@ -75,6 +81,7 @@ export class ImageWriter {
   readonly allocator: Allocator;
   readonly l2Tables: L2Tables;
   readonly header: HeaderWriter;
+  readonly bitmaps: PersistentBitmaps;
   readonly #parts: ImageWriterParts;
   readonly #metadata: ClusterSet;
   readonly #locks = new RangeLocks();
@@ -83,9 +90,12 @@ export class ImageWriter {
   #context: WriteContext | undefined;
   #old: OldContents | undefined;
   #ready = false;
+  /** The header says what it has to say before the image's tables change. */
+  #prepared = false;
   /** The dirty bit is set on disk, by us. */
   #dirtySet = false;
   #incompatible: FeatureBits;
+  #autoclear: FeatureBits;
   /** Why nothing may be written any more. */
   #broken: ImgError | undefined;
 
@@ -94,6 +104,12 @@ export class ImageWriter {
     this.#parts = parts;
     this.#metadata = tables.metadata;
     this.#incompatible = loaded.header.incompatibleFeatures;
+    this.#autoclear = loaded.header.autoclearFeatures;
+    this.bitmaps = new PersistentBitmaps({
+      place: loaded.known.bitmaps,
+      entries: parts.bitmaps,
+      memory: options.bitmapMemory,
+    });
     this.header = new HeaderWriter(storage, (cause) => {
       this.#broken ??= new ImgError(
         "ERR_IMG_CORRUPT",
@@ -184,6 +200,18 @@ export class ImageWriter {
     return this.#context;
   }
 
+  /** The image, for changes to its bitmaps. */
+  get bitmapTarget(): BitmapTarget {
+    return {
+      storage: this.#parts.storage,
+      context: this.context,
+      header: this.header,
+      version: this.#parts.loaded.header.version,
+      bitmaps: this.bitmaps,
+      setAutoclear: (features) => this.#setAutoclear(features),
+    };
+  }
+
   /** Whether nothing may be written any more. */
   get isBroken(): boolean {
     return this.#broken !== undefined;
@@ -202,12 +230,17 @@ export class ImageWriter {
       return undefined;
     }
     const place = this.#old?.peekData(offset, length);
-    return place !== undefined && this.#isData(place.offset, length) ? place : undefined;
+    if (place === undefined || !this.#isData(place.offset, length)) {
+      return undefined;
+    }
+    this.bitmaps.mark(offset, length);
+    return place;
   }
 
   /** Makes the beginning of a guest range writable. */
   *prepareWrite(offset: number, length: number, overwrite: boolean): Io<PreparedWrite> {
     yield* this.ready();
+    this.bitmaps.mark(offset, length);
     const place = this.peekWrite(offset, length);
     return place === undefined
       ? yield* prepareWrite(this.context, offset, length, overwrite ? "overwrite" : "keep")
@@ -217,12 +250,13 @@ export class ImageWriter {
   /** Clears the beginning of a guest range. */
   *clear(offset: number, length: number, mode: ClearMode): Io<HandledRange> {
     yield* this.ready();
+    this.bitmaps.mark(offset, length);
     return yield* clearClusters(this.context, offset, length, mode);
   }
 
   /**
-   * What has to be on disk before the first change: bits that would vouch for things that this package doesn't maintain are cleared, and an image with
-   * lazy refcounts is marked as dirty.
+   * What has to be on disk before the disk changes: bits that would vouch for things that this package doesn't maintain are cleared, an image with
+   * lazy refcounts is marked as dirty, and bitmaps that record what is written are marked as being in use.
    * @throws ImgError `ERR_IMG_CORRUPT` when the image was found corrupt before
    */
   *ready(): Io<void> {
@@ -234,22 +268,54 @@ export class ImageWriter {
     }
   }
 
+  /** As {@link ready}, but for changes that leave the disk what it is: the bitmaps stay unmarked. */
+  *prepare(): Io<void> {
+    if (this.#broken !== undefined) {
+      throw this.#broken;
+    }
+    yield* this.#readyMutex.run(() => this.#prepare());
+  }
+
   *#makeReady(): Io<void> {
-    const { header } = this.#parts.loaded;
-    if (this.#ready || header.version === 2) {
+    if (!this.#ready) {
+      yield* this.#prepare();
+      yield* this.bitmaps.begin(this.bitmapTarget);
       this.#ready = true;
+    }
+  }
+
+  *#prepare(): Io<void> {
+    const { header } = this.#parts.loaded;
+    if (this.#prepared || header.version === 2) {
+      this.#prepared = true;
       return;
     }
-    const { high, low } = header.autoclearFeatures;
-    const kept = { high: 0, low: low & (1 << autoclear.rawDataFile) };
+    const { high, low } = this.#autoclear;
+    const maintained = (1 << autoclear.rawDataFile) | (this.bitmaps.entries.length > 0 ? 1 << autoclear.bitmaps : 0);
+    const kept = { high: 0, low: low & maintained };
     if (high !== 0 || low !== kept.low) {
-      yield* this.header.setAutoclearFeatures(kept);
+      yield* this.#setAutoclear(kept);
     }
     if (hasFeature(header.compatibleFeatures, compatible.lazyRefcounts)) {
       yield* this.#setIncompatible(incompatible.dirty, true);
       this.#dirtySet = true;
     }
-    this.#ready = true;
+    this.#prepared = true;
+  }
+
+  *#setAutoclear(features: FeatureBits): Io<void> {
+    this.#autoclear = features;
+    yield* this.header.setAutoclearFeatures(features);
+  }
+
+  /** Saves what bitmaps have recorded. Nobody may be writing; the next write marks them again. */
+  *saveBitmaps(): Io<void> {
+    if (this.bitmaps.isActive && this.#broken === undefined) {
+      this.#ready = false;
+      yield* this.bitmaps.save(this.bitmapTarget);
+      this.allocator.frees.noteIdle();
+      yield* this.flush();
+    }
   }
 
   *#setIncompatible(bit: number, on: boolean): Io<void> {
@@ -294,6 +360,7 @@ export class ImageWriter {
       this.#dirtySet = false;
     }
     this.#ready = false;
+    this.#prepared = false;
   }
 
   *#checkOverlap(offset: number, length: number): Io<void> {
