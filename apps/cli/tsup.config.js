@@ -7,7 +7,7 @@ import { build } from "tsup";
 // - CommonJS: the loader of ES modules takes several milliseconds before the first line runs.
 // - Each verb is a file with all that it needs and nothing else, loaded when it is asked for. Parts that verbs share would be fewer bytes
 //   on disk, but everything that any verb takes from a package would come along.
-// - The codecs are a file of their own, loaded when the first compressed cluster is met.
+// - The codecs are a file of their own, loaded when the first compressed cluster is met; so is the client of NBD, for names that ask for it.
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
 
@@ -38,6 +38,25 @@ const lazyVerbs = {
       loader: "ts",
     }));
     bundler.onResolve({ filter: /^\.\/verb-[a-z-]+\.js$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
+/**
+ * Leaves the client of NBD in its file until a name asks for it.
+ *
+ * @type {Plugin}
+ */
+const lazyNbd = {
+  name: "lazy-nbd",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/plugins\/nbd-storages\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(
+        /=> import\("@img\/nbd\/node"\)/,
+        '=> Promise.resolve(require("./nbd-client.js"))',
+      ),
+      loader: "ts",
+    }));
+    bundler.onResolve({ filter: /^\.\/nbd-client\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
@@ -128,7 +147,7 @@ function bundle(options) {
     sourcemap: false,
     define: { __IMG_VERSION__: JSON.stringify(version) },
     ...options,
-    esbuildPlugins: [lazyVerbs, lazyCodecs, unusedBuiltins, noClock, ...(options.esbuildPlugins ?? [])],
+    esbuildPlugins: [lazyVerbs, lazyNbd, lazyCodecs, unusedBuiltins, noClock, ...(options.esbuildPlugins ?? [])],
   });
   return {
     ...program,
@@ -146,6 +165,7 @@ export default {
     entry: {
       img: "src/img.ts",
       codecs: "../../packages/qcow2/src/codecs/node.ts",
+      "nbd-client": "../../packages/nbd/src/node/open-nbd.ts",
       "node-worker": "../../packages/operations/src/node-worker.ts",
       ...Object.fromEntries(verbFiles.filter(([name]) => name !== "verb-info")),
     },

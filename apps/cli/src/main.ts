@@ -5,6 +5,7 @@ import { programHelp, verbHelp } from "./help/help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
 import { loadPlugins } from "./plugins/load-plugins.ts";
+import { withNbd } from "./plugins/nbd-storages.ts";
 import { plugin } from "./verbs/common-options.ts";
 import type { Verb, VerbContext } from "./verbs/verb.ts";
 import { verbs } from "./verbs/verbs.ts";
@@ -98,7 +99,8 @@ async function runVerb(
     return 0;
   }
   const named = [...pluginsBefore, ...parsed.values("plugin")];
-  const withPlugins = named.length === 0 ? parsed : parsed.withPlugins(await loadPlugins(named));
+  const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
+  const withPlugins = parsed.withPlugins(withNbd(plugins));
   const { run } = await verb.load();
   return run({ args: withPlugins, terminal, signal });
 }

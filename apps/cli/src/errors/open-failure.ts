@@ -1,4 +1,4 @@
-import { isImgError, type FormatRegistry, type ImgError } from "@img/format-core";
+import { isImgError, openerForLocation, type FormatRegistry, type ImgError } from "@img/format-core";
 import type { NamedImage } from "../images/image-name.ts";
 import { ownFormats } from "../plugins/format-names.ts";
 import { CommandError } from "./command-error.ts";
@@ -31,8 +31,9 @@ export function openFailure(error: unknown, image: FailedImage, exitCode = 1): u
 }
 
 function explain(error: ImgError, image: FailedImage): { readonly reason: string; readonly hint?: string } {
-  const { format, path } = image.spec;
-  const host = strerror(error.code);
+  const { format, path, storages = {} } = image.spec;
+  // what isn't a file says itself what couldn't be reached
+  const host = openerForLocation(path, storages) === undefined ? strerror(error.code) : undefined;
   if (host !== undefined) {
     return { reason: explainHostError(error, host, path) };
   }

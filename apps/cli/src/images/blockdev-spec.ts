@@ -6,6 +6,7 @@ import { formatNames } from "../plugins/format-names.ts";
 import { pluginStorages } from "../plugins/plugin-options.ts";
 import type { Plugins } from "../plugins/plugins.ts";
 import { BlockdevReader } from "./blockdev-reader.ts";
+import { nbdLocation } from "./nbd-location.ts";
 
 /** What options say about one image; the rest of an `ImageSpec` is up to the command. */
 export type BlockdevSpec = Pick<
@@ -57,7 +58,7 @@ export function blockdevSpec(options: BlockdevOptions, plugins: Plugins, format?
   const reader = new BlockdevReader(options);
   const described = reader.string("driver");
   const driver = format ?? described;
-  if (driver !== undefined && fileDrivers.includes(driver)) {
+  if (driver !== undefined && (fileDrivers.includes(driver) || isNbd(driver, plugins))) {
     return { ...fileNode(reader, plugins, driver), format: "raw", bare: true };
   }
   if (driver !== undefined && !formatNames(plugins).includes(driver)) {
@@ -99,11 +100,11 @@ function fileNode(reader: BlockdevReader, plugins: Plugins, given?: string): Blo
   if (!fileDrivers.includes(driver) && !isForeign) {
     throw unsupportedDriver(driver, plugins);
   }
-  const name = reader.string("filename");
+  const name = isNbd(driver, plugins) ? nbdLocation(reader) : reader.string("filename");
   if (name === undefined || name === "") {
     throw new CommandError(`The '${driver}' block driver requires a file name`);
   }
-  if (isForeign && !name.toLowerCase().startsWith(`${driver}:`)) {
+  if (isForeign && driver !== "nbd" && !name.toLowerCase().startsWith(`${driver}:`)) {
     throw new CommandError(`The '${driver}' block driver requires a file name that begins with '${driver}:'`);
   }
   // a file's name is plain here, whatever it looks like
@@ -112,6 +113,11 @@ function fileNode(reader: BlockdevReader, plugins: Plugins, given?: string): Blo
   const spec = { path, ...pluginStorages(plugins), ...common(reader), ...(lock === undefined ? {} : { lock }) };
   refuseLeft(reader, (key) => `Block protocol '${driver}' doesn't support the option '${key}'`);
   return spec;
+}
+
+/** QEMU's driver for NBD, which has options of its own instead of a file name. */
+function isNbd(driver: string, { storages }: Plugins): boolean {
+  return driver === "nbd" && Object.hasOwn(storages, driver);
 }
 
 function lockPolicy(reader: BlockdevReader): "on" | "off" | "auto" | undefined {

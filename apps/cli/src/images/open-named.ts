@@ -1,4 +1,4 @@
-import type { FormatAccess } from "@img/format-core";
+import { isImgError, openerForLocation, type FormatAccess } from "@img/format-core";
 import { openImage, openImageSync, type ImageSpec, type OpenImageOptions } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
@@ -52,15 +52,26 @@ export function imageSpec(
 export async function openNamed(named: SpecifiedImage, exitCode?: number): Promise<FormatAccess> {
   const { spec, options } = named;
   try {
-    // nothing else is to be done meanwhile, and blocking is faster; what plug-ins bring may have to wait
-    return hasPlugins(named) ? await openImage(spec, options) : openImageSync(spec);
+    // nothing else is to be done meanwhile, and blocking is faster
+    return openAtOnce(named) ?? (await openImage(spec, options));
   } catch (error) {
     throw openFailure(error, named, exitCode);
   }
 }
 
-function hasPlugins({ spec, options }: SpecifiedImage): boolean {
-  return spec.storages !== undefined || options.formats !== undefined;
+/** `undefined`: something that it consists of has to be waited for, as most of what isn't a file. */
+function openAtOnce({ spec, options }: SpecifiedImage): FormatAccess | undefined {
+  if (options.formats !== undefined || openerForLocation(spec.path, spec.storages ?? {}) !== undefined) {
+    return undefined;
+  }
+  try {
+    return openImageSync(spec);
+  } catch (error) {
+    if (isImgError(error, "ERR_IMG_ASYNC_ONLY")) {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 function imageSpecOf(named: NamedImage): ImageSpec {

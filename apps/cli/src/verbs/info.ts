@@ -50,8 +50,13 @@ async function describe(
     await image.close();
   }
   return infos.map((each, index) =>
-    index === 0 && named.bare ? { ...qemuInfo(each), format: "file" } : qemuInfo(each),
+    index === 0 && named.bare ? { ...qemuInfo(each), format: protocolOf(named) } : qemuInfo(each),
   );
+}
+
+/** What a bare file or export is of. */
+function protocolOf({ spec }: SpecifiedImage): string {
+  return openerForLocation(spec.path, spec.storages ?? {}) === undefined ? "file" : "nbd";
 }
 
 function backingOpener(top: string, args: ParsedArguments): InfoChainOptions["openBacking"] {

@@ -41,7 +41,7 @@ export async function listNbd(
 export function nbdOpener(options: Omit<OpenNbdOptions, "writable" | "label"> = {}): StorageOpener {
   return openerFromFunctions({
     open: (location, { writable }): Promise<Storage> => openNbd(location, { ...options, writable }),
-    canonical: (location) => formatNbdUri(parseNbdUri(location)),
+    canonical: canonicalNbdUri,
   });
 }
 
@@ -68,4 +68,12 @@ async function credentialsOf(tls: NonNullable<NbdUri["tls"]>): Promise<PskCreden
     return loadPskFile(pskFile);
   }
   return certificates === undefined ? { kind: "x509" } : loadX509Directory(certificates, "client");
+}
+
+/**
+ * The one spelling of an NBD URI.
+ * @throws ImgError as `parseNbdUri`
+ */
+export function canonicalNbdUri(uri: string): string {
+  return formatNbdUri(parseNbdUri(uri));
 }

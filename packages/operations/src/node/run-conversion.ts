@@ -1,4 +1,11 @@
-import { perform, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
+import {
+  openerForLocation,
+  perform,
+  type FormatAccess,
+  type FormatRegistry,
+  type Io,
+  type StorageOpeners,
+} from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { convertIo } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
@@ -6,6 +13,7 @@ import type { Progress } from "../progress.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
 import { ConvertThreads, defaultThreads } from "./convert-threads.ts";
 import type { ImageSpec } from "./image-spec.ts";
+import { openerOf } from "./opener-of.ts";
 import { SharedCursor } from "./shared-cursor.ts";
 
 /** A conversion whose sources are open. */
@@ -73,18 +81,39 @@ export function* runConversion(
  * Other threads have no part in our locks, so they may only write where bytes go to fixed places and no block is read and rewritten. They know
  * our own formats, and files, only. What has to be told as it comes, or to be counted together, is for one thread.
  */
-function mayHelp({ options, settings }: Conversion, target: FormatAccess): boolean {
+function mayHelp({ options, settings, sources }: Conversion, target: FormatAccess): boolean {
   if (options.onUnreadable !== undefined || settings.rate !== Infinity) {
     return false;
   }
-  if ([...options.sources, options.target].some(hasOpeners)) {
+  const inFiles = sources.every((source, index) => isInFiles(source, options.sources[index]));
+  if (openerOf(options.target) !== undefined || !inFiles) {
     return false;
   }
   return options.formats === undefined && target.driver.format === "raw" && target.requestAlignment === 1;
 }
 
-function hasOpeners({ storages, backing }: Pick<ImageSpec, "storages" | "backing">): boolean {
-  return storages !== undefined || (backing !== undefined && backing !== null && hasOpeners(backing));
+/** Whether an image, and all below, lie in files that another thread can open as well. */
+function isInFiles(image: FormatAccess, spec: ImageSpec | undefined): boolean {
+  const openers = openersOf(spec);
+  const isForeign = (location: string | undefined): boolean =>
+    openers.some((each) => location === undefined || openerForLocation(location, each) !== undefined);
+  return !image.storages().some(({ location }) => isForeign(location));
+}
+
+/** Everything beside files that an image, or one that is given to be below, may lie in. */
+function openersOf(spec: ImageSpec | null | undefined): StorageOpeners[] {
+  if (spec === null || spec === undefined) {
+    return [];
+  }
+  return [...(spec.storages === undefined ? [] : [spec.storages]), ...openersOf(spec.backing)];
+}
+
+/** What another thread can be told of an image: openers are functions, which stay where they are. */
+function withoutOpeners({ storages: _, backing, ...spec }: ImageSpec): ImageSpec {
+  return {
+    ...spec,
+    ...(backing === undefined ? {} : { backing: backing === null ? null : withoutOpeners(backing) }),
+  };
 }
 
 /** The threads that may help; `undefined`: this one does it all, as always without waiting, when nobody could hear of how others fare. */
@@ -112,7 +141,12 @@ function makeThreads(
   const { native } = options.target;
   const target = { path, format: "raw", writable: true, ...(native === undefined ? {} : { native }) };
   const entry = options.workerEntry ?? new URL("./node-worker.js", import.meta.url);
-  return new ConvertThreads({ sources: options.sources, target, settings, cursor: cursor.memory }, cursor, most, entry);
+  return new ConvertThreads(
+    { sources: options.sources.map(withoutOpeners), target, settings, cursor: cursor.memory },
+    cursor,
+    most,
+    entry,
+  );
 }
 
 /** Waits for other threads, and meanwhile tells how far they are. */
