@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const program = fileURLToPath(new URL("../dist/img.js", import.meta.url));
+/** QEMU's; ours is tested elsewhere. */
+const nbdServer = "qemu-nbd";
 const directory = realpathSync(mkdtempSync(join(tmpdir(), "img-cli-nbd-")));
 const servers: ChildProcess[] = [];
 
@@ -31,7 +33,7 @@ function tool(command: string, ...args: readonly string[]): void {
 /** The path of the socket of an image that is served. */
 async function serve(name: string, ...args: readonly string[]): Promise<string> {
   const socket = join(directory, name);
-  const server = spawn("qemu-nbd", ["-t", "-e", "8", "-k", socket, ...args], { cwd: directory, stdio: "ignore" });
+  const server = spawn(nbdServer, ["-t", "-e", "8", "-k", socket, ...args], { cwd: directory, stdio: "ignore" });
   servers.push(server);
   for (let tries = 0; tries < 500; tries++) {
     const isThere = await new Promise<boolean>((resolve) => {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ImgError } from "@img/format-core";
@@ -90,7 +90,7 @@ test("errors of the server have their names, and fail nothing else", async () =>
 
 test("extents are those that nbdinfo shows, of qemu-nbd and of nbdkit", async () => {
   writeFileSync(at("sparse"), "");
-  execFileSync("truncate", ["-s", String(size), at("sparse")]);
+  truncateSync(at("sparse"), size);
   execFileSync("dd", ["if=/dev/urandom", `of=${at("sparse")}`, "bs=64k", "count=3", "seek=7", "conv=notrunc"], {
     stdio: "ignore",
   });
@@ -128,7 +128,7 @@ test("extents are those that nbdinfo shows, of qemu-nbd and of nbdkit", async ()
 test("a dirty bitmap of qemu-nbd is a context like others", async () => {
   execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", at("bitmap.qcow2"), "1M"]);
   execFileSync("qemu-img", ["bitmap", "--add", "-g", "65536", at("bitmap.qcow2"), "b0"]);
-  execFileSync("qemu-io", ["-c", "write 128k 64k", at("bitmap.qcow2")]);
+  await tool("qemu-io", "-c", "write 128k 64k", at("bitmap.qcow2"));
   await using server = await startServer("qemu-nbd", [
     "-t",
     "-r",
