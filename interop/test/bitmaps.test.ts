@@ -136,28 +136,50 @@ function runSteps(path: string, steps: readonly Step[]): void {
 
 async function performStep(image: FormatAccess<Qcow2Image>, step: Step): Promise<void> {
   switch (step.kind) {
-    case "write":
-      return await image.write(new Uint8Array(step.length).fill(0xcd), step.offset);
-    case "compress":
-      return await image.writeCompressed(new Uint8Array(step.length).fill(0xcd), step.offset);
-    case "zero":
-      return await image.writeZeroes(step.offset, step.length);
-    case "discard":
-      return await image.discardToAny(step.offset, step.length);
-    case "resize":
-      return await image.resize(step.size);
-    case "add":
-      return await addBitmap(image, step);
-    case "remove":
-      return await removeBitmap(image, step.name);
-    case "clear":
-      return await clearBitmap(image, step.name);
-    case "enable":
-      return await enableBitmap(image, step.name);
-    case "disable":
-      return await disableBitmap(image, step.name);
-    case "merge":
-      return await mergeBitmap(image, step.name, { name: step.from });
+    case "write": {
+      await image.write(new Uint8Array(step.length).fill(0xcd), step.offset);
+      return;
+    }
+    case "compress": {
+      await image.writeCompressed(new Uint8Array(step.length).fill(0xcd), step.offset);
+      return;
+    }
+    case "zero": {
+      await image.writeZeroes(step.offset, step.length);
+      return;
+    }
+    case "discard": {
+      await image.discardToAny(step.offset, step.length);
+      return;
+    }
+    case "resize": {
+      await image.resize(step.size);
+      return;
+    }
+    case "add": {
+      await addBitmap(image, step);
+      return;
+    }
+    case "remove": {
+      await removeBitmap(image, step.name);
+      return;
+    }
+    case "clear": {
+      await clearBitmap(image, step.name);
+      return;
+    }
+    case "enable": {
+      await enableBitmap(image, step.name);
+      return;
+    }
+    case "disable": {
+      await disableBitmap(image, step.name);
+      return;
+    }
+    case "merge": {
+      await mergeBitmap(image, step.name, { name: step.from });
+      return;
+    }
   }
 }
 

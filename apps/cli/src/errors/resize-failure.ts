@@ -1,4 +1,5 @@
 import { isImgError, type ImgError } from "@img/format-core";
+import { inconsistentBitmap } from "./bitmap-failure.ts";
 import { CommandError } from "./command-error.ts";
 import { describeImgError } from "./report-error.ts";
 import { strerror } from "./strerror.ts";
@@ -17,6 +18,9 @@ export function resizeFailure(error: unknown, format: string): unknown {
   }
   if (!isImgError(error)) {
     return error;
+  }
+  if (error.code === "ERR_IMG_CORRUPT" && error.feature === "bitmaps" && error.subject !== undefined) {
+    return inconsistentBitmap("", error.subject, error);
   }
   return new CommandError(explain(error, format), { cause: error });
 }

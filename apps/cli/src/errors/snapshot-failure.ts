@@ -19,6 +19,9 @@ function reason(
   if (action === "c" && error.code === "ERR_IMG_UNSUPPORTED") {
     return "-95 (Operation not supported)";
   }
+  if (action === "a" && error.feature === "bitmaps") {
+    return "Device has active dirty bitmaps";
+  }
   if (action === "a" && error.feature === "snapshots") {
     return "Block driver does not support snapshots";
   }
