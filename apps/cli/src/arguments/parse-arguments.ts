@@ -1,5 +1,5 @@
 import { optionKey, type OptionDefinition } from "./option-definition.ts";
-import { ParsedArguments } from "./parsed-arguments.ts";
+import { ParsedArguments, type GivenOption } from "./parsed-arguments.ts";
 import { UsageError } from "./usage-error.ts";
 
 /**
@@ -34,6 +34,7 @@ class ArgumentParser {
   readonly #options: readonly OptionDefinition[];
   readonly #operands: string[] = [];
   readonly #values = new Map<string, string[]>();
+  readonly #given: GivenOption[] = [];
 
   constructor(args: readonly string[], options: readonly OptionDefinition[]) {
     this.#rest = [...args];
@@ -52,7 +53,7 @@ class ArgumentParser {
         this.#operands.push(arg);
       }
     }
-    return new ParsedArguments(this.#operands, this.#values);
+    return new ParsedArguments(this.#operands, this.#values, undefined, this.#given);
   }
 
   #long(arg: string): void {
@@ -103,6 +104,7 @@ class ArgumentParser {
 
   #add(option: OptionDefinition, value: string): void {
     const key = optionKey(option);
+    this.#given.push({ key, value });
     const values = this.#values.get(key);
     if (values === undefined) {
       this.#values.set(key, [value]);

@@ -35,6 +35,28 @@ export const verbs: readonly Verb[] = [
     load: () => import("./bench.ts"),
   },
   {
+    name: "bitmap",
+    summary: "change a persistent dirty bitmap of an image; actions are done in the order in which they are given",
+    operands: "filename bitmap",
+    options: [
+      { long: "add", help: "add the bitmap; it records what is written from now on" },
+      { long: "remove", help: "remove it, whatever state it is in" },
+      { long: "clear", help: "clear all of its bits" },
+      { long: "enable", help: "let it record what is written from now on" },
+      { long: "disable", help: "let it stay what it is" },
+      { long: "merge", value: "source", help: "set all bits that the bitmap of that name has; can be repeated" },
+      { short: "b", value: "source_file", help: "merge bitmaps of this image. Default: of the one that is changed" },
+      { short: "F", value: "source_fmt", help: "format of that image" },
+      { short: "g", value: "granularity", help: "with --add: bytes of disk for one bit, a power of 2 from 512 on" },
+      common.imageOpts,
+      common.format,
+      common.isolated,
+      common.object,
+      common.help,
+    ],
+    load: () => import("./bitmap.ts"),
+  },
+  {
     name: "check",
     summary: "check an image's metadata, and repair it with -r",
     operands: "filename",
@@ -68,10 +90,6 @@ export const verbs: readonly Verb[] = [
     load: () => import("./check.ts"),
   },
   {
-    name: "compare",
-    summary: "compare the contents of two images",
-    operands: "filename1 filename2",
-  {
     name: "commit",
     summary: "put what an image has into the image below it, and empty it",
     operands: "filename",
@@ -98,6 +116,10 @@ export const verbs: readonly Verb[] = [
     ],
     load: () => import("./commit.ts"),
   },
+  {
+    name: "compare",
+    summary: "compare the contents of two images",
+    operands: "filename1 filename2",
     options: [
       common.imageOpts,
       { ...common.format, help: "format of the first image; guessed unless given" },
