@@ -18,6 +18,10 @@ const TOOLS = {
   fio: "fio",
   openssl: "openssl",
   chromium: "chromium",
+  zsh: "zsh",
+  fish: "fish",
+  mandoc: "mandoc",
+  groff: "groff-base",
   nginx: "nginx-light",
 };
 

@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { programBuild } from "@img/tooling/tsup";
 import { build } from "tsup";
 
@@ -160,6 +162,18 @@ function bundle(options) {
   };
 }
 
+/** The pages of the manual, as the program prints them. */
+function writeManual() {
+  const program = fileURLToPath(new URL("dist/img.js", import.meta.url));
+  const directory = new URL("dist/man/", import.meta.url);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  for (const verb of ["", ...verbs]) {
+    const page = execFileSync(process.execPath, [program, "help", "--man", ...(verb === "" ? [] : [verb])]);
+    writeFileSync(new URL(verb === "" ? "img.1" : `img-${verb}.1`, directory), page);
+  }
+}
+
 export default {
   ...bundle({
     entry: {
@@ -175,5 +189,6 @@ export default {
     await build(bundle({ entry: { "verb-info": "src/verbs/info.ts" }, esbuildPlugins: [onlyReading], config: false }));
     // The sources are ES modules, what is made of them isn't.
     writeFileSync(new URL("dist/package.json", import.meta.url), '{ "type": "commonjs" }\n');
+    writeManual();
   },
 };

@@ -1,15 +1,17 @@
+import { takeGlobalOptions } from "./arguments/global-options.ts";
 import { parseArguments, parseBeforeLast } from "./arguments/parse-arguments.ts";
 import { UsageError } from "./arguments/usage-error.ts";
+import { versionText } from "./called-as.ts";
 import { reportError } from "./errors/report-error.ts";
-import { programHelp, verbHelp } from "./help/help-text.ts";
 import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
 import { loadPlugins } from "./plugins/load-plugins.ts";
 import { withNbd } from "./plugins/nbd-storages.ts";
+import { checkObjects } from "./values/check-objects.ts";
+import { checkTrace } from "./values/check-trace.ts";
 import { plugin } from "./verbs/common-options.ts";
+import { findVerb } from "./verbs/find-verb.ts";
 import type { Verb, VerbContext } from "./verbs/verb.ts";
-import { verbs } from "./verbs/verbs.ts";
-import { version } from "./version.ts";
 
 /**
  * The whole program.
@@ -38,69 +40,46 @@ async function dispatch(args: readonly string[], terminal: Terminal, signal: Abo
   if (terminal.program === "qemu-io" && !args.some((arg) => ["-V", "--version"].includes(arg))) {
     return runVerb(findVerb("io"), args, [], { terminal, signal });
   }
-  const [plugins, [first, ...rest]] = takePlugins(args);
+  const { plugins, traces, rest } = takeGlobalOptions(args);
+  checkTrace(traces, terminal);
+  const [first, ...words] = rest;
   switch (first) {
     case undefined:
       throw new UsageError("Not enough arguments");
     case "-h":
     case "--help":
-    case "help":
-      await terminal.print(helpFor(rest[0], terminal.program));
-      return 0;
+      return help(words[0]?.startsWith("-") === true ? [] : words.slice(0, 1), { terminal, signal });
     case "-V":
     case "--version":
-      await terminal.print(`${terminal.program} version ${version}\n`);
+      await terminal.print(versionText(terminal.program));
       return 0;
     default:
-      return runVerb(findVerb(first), rest, plugins, { terminal, signal });
+      return runVerb(findVerb(first), words, plugins, { terminal, signal });
   }
 }
 
-/** What stands before the verb: the modules that `--plugin` names, and the rest. */
-function takePlugins(args: readonly string[]): readonly [readonly string[], readonly string[]] {
-  const name = `--${plugin.long ?? ""}`;
-  const found: string[] = [];
-  const rest = [...args];
-  while (rest[0] === name || rest[0]?.startsWith(`${name}=`) === true) {
-    const [word = "", next] = rest.splice(0, rest[0] === name ? 2 : 1);
-    const value = word === name ? next : word.slice(name.length + 1);
-    if (value === undefined) {
-      throw new UsageError(`missing argument for option '${name}'`);
-    }
-    found.push(value);
-  }
-  return [found, rest];
-}
+type Surroundings = Omit<VerbContext, "args">;
 
-function helpFor(name: string | undefined, program: string): string {
-  return name === undefined || name.startsWith("-")
-    ? programHelp(program, version, verbs)
-    : verbHelp(program, findVerb(name));
-}
-
-function findVerb(name: string): Verb {
-  const verb = verbs.find((each) => each.name === name);
-  if (verb === undefined) {
-    throw new UsageError(name.startsWith("-") ? `unrecognized option '${name}'` : `Command not found: ${name}`);
-  }
-  return verb;
+async function help(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  return runVerb(findVerb("help"), words, [], surroundings);
 }
 
 async function runVerb(
   verb: Verb,
   args: readonly string[],
   pluginsBefore: readonly string[],
-  { terminal, signal }: Omit<VerbContext, "args">,
+  surroundings: Surroundings,
 ): Promise<number> {
   const options = [...verb.options, plugin];
   const parsed = (verb.lastIsOperand === true ? parseBeforeLast : parseArguments)(args, options);
   if (parsed.has("help")) {
-    await terminal.print(verbHelp(terminal.program, verb));
-    return 0;
+    return help([verb.name], surroundings);
   }
+  checkTrace(parsed.values("trace"), surroundings.terminal);
+  checkObjects(parsed.values("object"));
   const named = [...pluginsBefore, ...parsed.values("plugin")];
   const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
   const withPlugins = parsed.withPlugins(withNbd(plugins));
   const { run } = await verb.load();
-  return run({ args: withPlugins, terminal, signal });
+  return run({ args: withPlugins, ...surroundings });
 }

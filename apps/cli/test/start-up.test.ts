@@ -40,8 +40,12 @@ function filesLoadedBy(...args: readonly string[]): unknown {
 }
 
 describe("what the program loads before it works", () => {
-  it("is itself for help", () => {
-    expect(filesLoadedBy("--help")).toEqual(["img.js"]);
+  it("is itself for its version", () => {
+    expect(filesLoadedBy("--version")).toEqual(["img.js"]);
+  });
+
+  it("is itself and all words of help for that", () => {
+    expect(filesLoadedBy("--help")).toEqual(["img.js", "verb-help.js"]);
   });
 
   it("is itself and the verb's file", () => {

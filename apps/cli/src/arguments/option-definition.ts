@@ -6,6 +6,8 @@ export interface OptionDefinition {
   readonly short?: string;
   /** What its value is called in the help; absent: the option has none. */
   readonly value?: string;
+  /** The value may be left out, and is given as `--name=value` only; needs a long name. Left out, it is an empty string. */
+  readonly optionalValue?: boolean;
   /** One line, without a full stop. */
   readonly help: string;
   /** Has to be spelled out, so that other names can be cut as short as without it. */

@@ -1,5 +1,6 @@
 import { optionKey, type OptionDefinition } from "./option-definition.ts";
 import { ParsedArguments, type GivenOption } from "./parsed-arguments.ts";
+import { suggestOption } from "./suggest-option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /**
@@ -61,7 +62,7 @@ class ArgumentParser {
     const name = arg.slice(2, equals < 0 ? undefined : equals);
     const option = this.#findLong(name);
     if (option === undefined || (option.value === undefined && equals >= 0)) {
-      throw new UsageError(`unrecognized option '${arg}'`);
+      throw this.#unrecognized(arg);
     }
     this.#add(option, equals < 0 ? this.#valueAfter(option, arg) : arg.slice(equals + 1));
   }
@@ -81,9 +82,9 @@ class ArgumentParser {
     for (let at = 1; at < arg.length; at++) {
       const option = this.#options.find(({ short }) => short === arg[at]);
       if (option === undefined) {
-        throw new UsageError(`unrecognized option '${arg}'`);
+        throw this.#unrecognized(arg);
       }
-      if (option.value !== undefined && at + 1 < arg.length) {
+      if (option.value !== undefined && option.optionalValue !== true && at + 1 < arg.length) {
         this.#add(option, arg.slice(at + 1));
         return;
       }
@@ -92,7 +93,7 @@ class ArgumentParser {
   }
 
   #valueAfter(option: OptionDefinition, arg: string): string {
-    if (option.value === undefined) {
+    if (option.value === undefined || option.optionalValue === true) {
       return "";
     }
     const value = this.#rest.shift();
@@ -100,6 +101,10 @@ class ArgumentParser {
       throw new UsageError(`missing argument for option '${arg}'`);
     }
     return value;
+  }
+
+  #unrecognized(arg: string): UsageError {
+    return new UsageError(`unrecognized option '${arg}'`, suggestOption(arg, this.#options));
   }
 
   #add(option: OptionDefinition, value: string): void {

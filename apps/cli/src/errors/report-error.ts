@@ -13,9 +13,12 @@ import { CommandError } from "./command-error.ts";
 export function reportError(error: unknown, terminal: Terminal): number {
   if (error instanceof CommandError) {
     reportLines(error.message, terminal);
-    const hint = error instanceof UsageError ? `Try '${terminal.program} --help' for more information` : error.hint;
-    if (hint !== undefined) {
-      terminal.note(`${terminal.paint(2, hint.split("\n").map(printable).join("\n"))}\n`);
+    const hints = [
+      ...(error instanceof UsageError ? [`Try '${terminal.program} --help' for more information`] : []),
+      ...(error.hint?.split("\n") ?? []),
+    ];
+    for (const hint of hints) {
+      terminal.note(`${terminal.paint(2, printable(hint))}\n`);
     }
     return error.exitCode;
   }

@@ -32,7 +32,6 @@ export function imageSpec(
   options: OpenNamedOptions = {},
 ): SpecifiedImage {
   const { exitCode, ...more } = options;
-  refuseObjects(args);
   const imageOpts = args.has("image-opts");
   if (imageOpts && format !== undefined) {
     throw new CommandError("--image-opts and --format are mutually exclusive", withExitCode(exitCode));
@@ -93,10 +92,4 @@ function nameWithExitCode(name: string, options: NameOptions, exitCode: number |
 
 function withExitCode(exitCode: number | undefined): { readonly exitCode?: number } {
   return exitCode === undefined ? {} : { exitCode };
-}
-
-function refuseObjects(args: ParsedArguments): void {
-  if (args.has("object")) {
-    throw new CommandError("--object isn't supported: encrypted images can't be opened yet [ERR_IMG_UNSUPPORTED]");
-  }
 }

@@ -1,6 +1,7 @@
 import type { Progress } from "@img/operations";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import type { Terminal } from "../terminal.ts";
+import { AskedProgress } from "./asked-progress.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { QemuProgress } from "./qemu-progress.ts";
 
@@ -15,8 +16,14 @@ export interface ProgressLine {
 
 const silent: ProgressLine = { show: () => undefined, clear: () => undefined, end: () => undefined };
 
-/** qemu-img's progress with `-p`, a bar for a person at a terminal, nothing with `-q`. */
+/**
+ * qemu-img's progress with `-p`, a bar for a person at a terminal, nothing with `-q`; and an answer whenever SIGUSR1 asks.
+ */
 export function progressLine(args: ParsedArguments, terminal: Terminal): ProgressLine {
+  return new AskedProgress(shownProgress(args, terminal), terminal);
+}
+
+function shownProgress(args: ParsedArguments, terminal: Terminal): ProgressLine {
   if (args.has("q")) {
     return silent;
   }

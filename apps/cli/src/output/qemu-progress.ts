@@ -16,10 +16,18 @@ export class QemuProgress implements ProgressLine {
 
   show({ done, total }: Progress): void {
     const percent = total === 0 ? 100 : (done / total) * 100;
-    if (this.#printed === undefined || percent - this.#printed >= step || (percent === 100 && this.#printed < 100)) {
-      this.#printed = percent;
-      this.#terminal.write(`    (${percent.toFixed(2)}/100%)\r`);
+    if (this.#printed === undefined && percent > 0) {
+      // who watches counts on a beginning
+      this.#print(0);
     }
+    if (this.#printed === undefined || percent - this.#printed >= step || (percent === 100 && this.#printed < 100)) {
+      this.#print(percent);
+    }
+  }
+
+  #print(percent: number): void {
+    this.#printed = percent;
+    this.#terminal.write(`    (${percent.toFixed(2)}/100%)\r`);
   }
 
   clear(): void {

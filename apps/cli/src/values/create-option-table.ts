@@ -1,8 +1,12 @@
+import { statSync } from "node:fs";
+
 /** An option that an image can be created with (`-o`). */
 export interface CreateOption {
   readonly name: string;
   readonly type: "size" | "number" | "bool" | "str";
   readonly help: string;
+  /** The file's rather than the format's. */
+  readonly ofFile?: true;
 }
 
 /** What every format of a plug-in can be created with. */
@@ -39,17 +43,22 @@ const createOptionTable: Readonly<Record<string, readonly CreateOption[]>> = {
       help: "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)",
     },
     { name: "extended_l2", type: "bool", help: "Extended L2 tables" },
-    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable" },
+    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable", ofFile: true },
     { name: "lazy_refcounts", type: "bool", help: "Postpone refcount updates" },
-    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)" },
+    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)", ofFile: true },
     { name: "preallocation", type: "str", help: "Preallocation mode (allowed values: off, metadata, falloc, full)" },
     { name: "refcount_bits", type: "number", help: "Width of a reference count entry in bits" },
     { name: "size", type: "size", help: "Virtual disk size" },
   ],
   raw: [
-    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable" },
-    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)" },
-    { name: "preallocation", type: "str", help: "Preallocation mode (allowed values: off, falloc, full)" },
+    { name: "extent_size_hint", type: "size", help: "Extent size hint for the image file, 0 to disable", ofFile: true },
+    { name: "nocow", type: "bool", help: "Turn off copy-on-write (valid only on btrfs)", ofFile: true },
+    {
+      name: "preallocation",
+      type: "str",
+      help: "Preallocation mode (allowed values: off, falloc, full)",
+      ofFile: true,
+    },
     { name: "size", type: "size", help: "Virtual disk size" },
   ],
 };
@@ -59,12 +68,29 @@ export function createOptionsOf(format: string): readonly CreateOption[] {
   return createOptionTable[format] ?? pluginFormatOptions;
 }
 
-/** What `-o help` prints. */
-export function createOptionHelp(format: string): string {
+/**
+ * What `-o help` prints.
+ *
+ * @param format - which formats there are has been checked before
+ * @param target - the file that the command names; without one, what depends on where the image lies is left out
+ */
+export function createOptionHelp(format: string, target: string | undefined): string {
   const typeNames = { size: "size", number: "num", bool: "bool (on/off)", str: "str" } as const;
-  const lines = createOptionsOf(format).map(({ name, type, help }) => {
-    const left = `  ${name}=<${typeNames[type]}>`;
-    return `${left.padEnd(24)} - ${help}\n`;
-  });
-  return `Supported options:\n${lines.join("")}`;
+  const isFile = target !== undefined && !isDevice(target);
+  const lines = createOptionsOf(format)
+    .filter(({ ofFile }) => isFile || ofFile !== true)
+    .map(({ name, type, help }) => {
+      const left = `  ${name}=<${typeNames[type]}>`;
+      return `${left.padEnd(24)} - ${help}\n`;
+    });
+  return target === undefined
+    ? `Supported ${format} options:\n${lines.join("")}\n` +
+        "The protocol level may support further options.\n" +
+        "Specify the target filename to include those options.\n"
+    : `Supported options:\n${lines.join("")}`;
+}
+
+function isDevice(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isBlockDevice() === true || stat?.isCharacterDevice() === true;
 }

@@ -1,3 +1,4 @@
+import { suggestion } from "../arguments/nearest.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { createOptionsOf, type CreateOption } from "./create-option-table.ts";
 import { parseKeyValues } from "./key-values.ts";
@@ -26,7 +27,8 @@ export function parseCreateOptions(texts: readonly string[], format: string, nam
     for (const { key, value } of parseKeyValues(text)) {
       const option = createOptionsOf(format).find(({ name }) => name === key);
       if (option === undefined) {
-        throw new CommandError(`Invalid parameter '${key}'${more}`);
+        const names = createOptionsOf(format).map(({ name }) => name);
+        throw new CommandError(`Invalid parameter '${key}'${more}`, suggestion(key, names));
       }
       values.set(key, parseValue(option, value ?? "on", more));
     }

@@ -44,8 +44,14 @@ export const snapshot: OptionDefinition = {
 export const object: OptionDefinition = {
   long: "object",
   value: "objectdef",
-  help: "not supported: there are no secrets to give yet",
-  hidden: true,
+  help: "a secret: secret,id=ID,data=TEXT or file=NAME; encrypted images can't be read yet",
+};
+/** Before the verb of `qemu-img`, and among the options of `qemu-io`. */
+export const trace: OptionDefinition = {
+  long: "trace",
+  short: "T",
+  value: "spec",
+  help: "[[enable=]pattern][,events=file][,file=file]: understood; there is nothing to trace",
 };
 /** Every verb has it, and it may stand before the verb as well. */
 export const plugin: OptionDefinition = {

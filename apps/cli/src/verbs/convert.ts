@@ -23,7 +23,12 @@ type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 export async function run(context: VerbContext): Promise<number> {
   const { args, terminal } = context;
   if (asksForHelp(args.values("o"))) {
-    await terminal.print(createOptionHelp(checkFormat(args.value("O") ?? "raw", args)));
+    await terminal.print(
+      createOptionHelp(
+        checkFormat(args.value("O") ?? "raw", args),
+        args.operands.length > 1 ? args.operands.at(-1) : undefined,
+      ),
+    );
     return 0;
   }
   const request = convertRequest(args);

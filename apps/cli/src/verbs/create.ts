@@ -19,7 +19,7 @@ import type { VerbContext } from "./verb.ts";
 /** `img create`. */
 export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
   if (asksForHelp(args.values("o"))) {
-    await terminal.print(createOptionHelp(knownFormat(args.value("f") ?? "raw", args)));
+    await terminal.print(createOptionHelp(knownFormat(args.value("f") ?? "raw", args), args.operands[0]));
     return 0;
   }
   const request = createRequest(args);

@@ -142,6 +142,13 @@ export const verbs: readonly Verb[] = [
     load: () => import("./compare.ts"),
   },
   {
+    name: "completion",
+    summary: "print what makes a shell complete commands, options and values",
+    operands: "bash|zsh|fish",
+    options: [common.help],
+    load: () => import("./completion.ts"),
+  },
+  {
     name: "convert",
     summary: "copy one or more images, one behind the other, into a new one",
     operands: "filename [filename2 [...]] output_filename",
@@ -240,6 +247,13 @@ export const verbs: readonly Verb[] = [
     load: () => import("./dump.ts"),
   },
   {
+    name: "help",
+    summary: "explain the program, or a command",
+    operands: "[command]",
+    options: [{ long: "man", help: "print the page of the manual instead, for man" }, common.help],
+    load: () => import("./help.ts"),
+  },
+  {
     name: "info",
     summary: "describe an image; neither its backing image nor its data file is opened",
     operands: "filename",
@@ -286,6 +300,7 @@ export const verbs: readonly Verb[] = [
         help: "none, directsync: past the host's cache; unsafe: never wait for the disk",
       },
       { long: "discard", short: "d", value: "mode", help: "ignore, off: discards do nothing; unmap, on (default)" },
+      common.trace,
       common.forceShare,
       common.isolated,
       common.object,

@@ -1,0 +1,7 @@
+import type { Verb } from "../verbs/verb.ts";
+
+/** What each exit code of a verb means, those that all verbs have included. */
+export function exitCodesOf({ exitCodes = [] }: Verb): readonly (readonly [code: number, meaning: string])[] {
+  const failure = exitCodes.some(([code]) => code === 1) ? [] : [[1, "failure"] as const];
+  return [[0, "success"], ...failure, ...exitCodes, [130, "interrupted; nothing half done was left behind"]];
+}
