@@ -1,0 +1,293 @@
+import { Buffer } from "node:buffer";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { CommandError } from "@img/cli";
+import { MemoryStorage } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
+import { storageExport, type NbdExport, type NbdPeer } from "@img/nbd";
+import { describe, expect, test } from "vitest";
+import { detectZeroes } from "../src/exports/detect-zeroes.ts";
+import type { FolderPlan } from "../src/exports/export-plan.ts";
+import { FolderExports } from "../src/exports/folder-exports.ts";
+import { SharedExport } from "../src/exports/shared-export.ts";
+import { snapshotPlans } from "../src/exports/snapshot-exports.ts";
+import { windowExport } from "../src/exports/window-export.ts";
+import { writeThrough } from "../src/exports/write-through.ts";
+import { AddressFilter } from "../src/network/address-filter.ts";
+import { exportUris } from "../src/network/export-uris.ts";
+import { limitRate } from "../src/network/rate-limit.ts";
+import { Slots } from "../src/network/slots.ts";
+import { inheritedSockets } from "../src/network/socket-activation.ts";
+import { Log } from "../src/observe/log.ts";
+import { Metrics } from "../src/observe/metrics.ts";
+import { ScratchDirectory } from "./support/scratch-directory.ts";
+
+/** An export that notes what it is asked. */
+function noting(calls: string[], size = 1024): NbdExport {
+  return {
+    size,
+    writable: true,
+    read: (into, offset) => void calls.push(`read ${offset}+${into.length}`),
+    write: (from, offset) => void calls.push(`write ${offset}+${from.length}`),
+    writeZeroes: (offset, length, { allocate }) => void calls.push(`zero ${offset}+${length} ${String(allocate)}`),
+    trim: (offset, length) => void calls.push(`trim ${offset}+${length}`),
+    flush: () => void calls.push("flush"),
+    contexts: [{ name: "base:allocation", status: (offset, length) => [{ length, flags: offset }] }],
+  };
+}
+
+const bytes = (length: number, value = 1): IoVector => IoVector.single(new Uint8Array(length).fill(value));
+
+describe("addresses", () => {
+  test("all are let in where nothing is said, those on the list where there is one, and never those that are denied", () => {
+    expect(new AddressFilter([], []).admits("192.0.2.1")).toBe(true);
+    const filter = new AddressFilter(["192.0.2.0/24", "2001:db8::/32", "203.0.113.9"], ["192.0.2.128/25"]);
+    const admitted = (address: string): boolean => filter.admits(address);
+    expect(["192.0.2.5", "::ffff:192.0.2.5", "203.0.113.9", "2001:db8::7"].map(admitted)).not.toContain(false);
+    expect(["192.0.2.129", "::ffff:192.0.2.200", "203.0.113.8", "2001:db9::7", "::1"].map(admitted)).not.toContain(
+      true,
+    );
+    expect(filter.admits(undefined)).toBe(true);
+  });
+
+  test.each(["nonsense", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/-1", "example.com"])(
+    "%s is refused",
+    (network) => {
+      expect(() => new AddressFilter([network], [])).toThrow(CommandError);
+    },
+  );
+});
+
+test("so many have a slot at once, and the others follow in the order in which they came", async () => {
+  const slots = new Slots(2);
+  const log: string[] = [];
+  const finish = new Map<string, () => void>();
+  const run = (name: string): Promise<boolean> =>
+    slots.run(() => {
+      log.push(name);
+      return new Promise((resolve) => finish.set(name, resolve));
+    });
+  const all = ["a", "b", "c", "d"].map(run);
+  await Promise.resolve();
+  expect(log).toEqual(["a", "b"]);
+  finish.get("b")?.();
+  await all[1];
+  expect(log).toEqual(["a", "b", "c"]);
+  finish.get("a")?.();
+  await all[0];
+  expect(log).toEqual(["a", "b", "c", "d"]);
+  finish.get("c")?.();
+  finish.get("d")?.();
+  expect(await Promise.all(all)).toEqual([true, true, true, true]);
+});
+
+test("rates are kept by a clock: a second's worth at once, then as fast as they say, in order", async () => {
+  const calls: string[] = [];
+  let time = 0;
+  const clock = {
+    now: () => time,
+    sleep: async (milliseconds: number) => {
+      calls.push(`sleep ${milliseconds}`);
+    },
+  };
+  const limited = limitRate(noting(calls), { bytesPerSecond: 1000 }, clock);
+  await limited.read(bytes(600), 0);
+  await limited.write?.(bytes(600), 0);
+  await limited.read(bytes(100), 0);
+  expect(calls).toEqual(["read 0+600", "write 0+600", "sleep 200", "read 0+100"]);
+  time = 10_000;
+  calls.length = 0;
+  await limited.read(bytes(1000), 0);
+  await limited.read(bytes(1), 0);
+  await limited.read(bytes(1), 0);
+  await limited.writeZeroes?.(0, 1000, { allocate: false, fast: false });
+  expect(calls).toEqual(["read 0+1000", "read 0+1", "sleep 1", "read 0+1", "sleep 2", "zero 0+1000 false"]);
+  const counted = limitRate(
+    noting([]),
+    { requestsPerSecond: 2 },
+    { ...clock, sleep: async (ms) => void calls.push(`wait ${ms}`) },
+  );
+  calls.length = 0;
+  for (let index = 0; index < 4; index++) {
+    await counted.trim?.(0, 512);
+  }
+  expect(calls).toEqual(["wait 500"]);
+});
+
+describe("what is put around exports", () => {
+  test("a window moves everything that has an offset, contexts too", async () => {
+    const calls: string[] = [];
+    const window = windowExport(noting(calls), 512, 256);
+    expect(window.size).toBe(256);
+    await window.read(bytes(7), 1);
+    await window.write?.(bytes(8), 2);
+    await window.writeZeroes?.(3, 9, { allocate: true, fast: false });
+    await window.trim?.(4, 10);
+    expect(calls).toEqual(["read 513+7", "write 514+8", "zero 515+9 true", "trim 516+10"]);
+    expect(await window.contexts?.[0]?.status(5, 11, true)).toEqual([{ length: 11, flags: 517 }]);
+    expect(window.cache).toBeUndefined();
+    expect(() => windowExport(noting([]), 1024, 0)).toThrow(
+      "Offset (1024) has to be smaller than the image size (1024)",
+    );
+  });
+
+  test("what is written through is flushed before it is answered", async () => {
+    const calls: string[] = [];
+    const careful = writeThrough(noting(calls));
+    await careful.write?.(bytes(1), 0);
+    await careful.trim?.(0, 5);
+    await careful.read(bytes(1), 0);
+    expect(calls).toEqual(["write 0+1", "flush", "trim 0+5", "flush", "read 0+1"]);
+  });
+
+  test("writes of zeroes become zeroes, others stay what they are", async () => {
+    const calls: string[] = [];
+    await detectZeroes(noting(calls), false).write?.(bytes(9, 0), 3);
+    await detectZeroes(noting(calls), true).write?.(bytes(9, 0), 3);
+    await detectZeroes(noting(calls), true).write?.(bytes(9), 3);
+    expect(calls).toEqual(["zero 3+9 false", "zero 3+9 true", "write 3+9"]);
+  });
+});
+
+test("a shared export is opened for the first and closed after the last, and again for those who come later", async () => {
+  const log: string[] = [];
+  const storage = new MemoryStorage(new Uint8Array(512));
+  const shared = new SharedExport(async () => {
+    log.push("open");
+    return {
+      export: storageExport(storage),
+      close: async () => {
+        await Promise.resolve();
+        log.push("closed");
+      },
+    };
+  });
+  const [first, second] = await Promise.all([shared.acquire(), shared.acquire()]);
+  await first.release?.();
+  await first.release?.();
+  expect(log).toEqual(["open"]);
+  const closing = second.release?.();
+  const third = await shared.acquire();
+  await closing;
+  expect(log).toEqual(["open", "closed", "open"]);
+  await third.release?.();
+  expect(shared.inUse).toBe(false);
+});
+
+test("a shared export that can't be opened fails for whoever asked, and is tried again", async () => {
+  let fails = true;
+  const shared = new SharedExport(async () => {
+    if (fails) {
+      throw new Error("no");
+    }
+    return { export: storageExport(new MemoryStorage(new Uint8Array(512))), close: async () => undefined };
+  });
+  const results = await Promise.allSettled([shared.acquire(), shared.acquire()]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  fails = false;
+  expect((await shared.acquire()).size).toBe(512);
+});
+
+test("a folder has the files that match, and nothing else that a client may ask for", async () => {
+  using directory = new ScratchDirectory();
+  for (const name of ["a.img", "b.img", "c.txt", ".hidden.img", "odd+name (1).img"]) {
+    writeFileSync(directory.file(name), name);
+  }
+  mkdirSync(directory.file("sub.img"));
+  mkdirSync(directory.file("elsewhere"));
+  writeFileSync(directory.file("elsewhere/secret.img"), "secret");
+  symlinkSync(directory.file("elsewhere/secret.img"), directory.file("leads-out.img"));
+  symlinkSync("a.img", directory.file("alias.img"));
+  const plan = { directory: directory.path, pattern: "*.img" } as FolderPlan;
+  const folder = new FolderExports(plan, () => Promise.reject(new Error("not asked for")));
+  expect(await folder.names()).toEqual(["a.img", "alias.img", "b.img", "odd+name (1).img"]);
+  const names = [
+    "elsewhere/secret.img",
+    "../x.img",
+    "",
+    ".hidden.img",
+    "c.txt",
+    "leads-out.img",
+    "sub.img",
+    "a.img\0.img",
+  ];
+  for (const name of names) {
+    expect(await folder.find(name), name).toBeUndefined();
+  }
+  expect(await folder.find("a.img")).toBeDefined();
+  writeFileSync(directory.file("later.img"), "");
+  expect(await folder.names()).toContain("later.img");
+});
+
+test("snapshots of one name go by their id from the second on", () => {
+  const plan = { name: "disk", description: "a disk" } as Parameters<typeof snapshotPlans>[0];
+  const snapshots = [
+    { id: "1", name: "same" },
+    { id: "2", name: "same" },
+  ];
+  const plans = snapshotPlans(plan, snapshots);
+  expect(plans.map(({ name, snapshot }) => [name, snapshot])).toEqual([
+    ["disk@same", { id: "1" }],
+    ["disk@2", { id: "2" }],
+  ]);
+});
+
+test("sockets are taken over from whoever started this very process, once", () => {
+  const environment = { LISTEN_PID: "77", LISTEN_FDS: "2", LISTEN_FDNAMES: "a:b", HOME: "/" };
+  expect(inheritedSockets({ ...environment }, 78)).toEqual([]);
+  expect(inheritedSockets({ ...environment, LISTEN_FDS: "x" }, 77)).toEqual([]);
+  expect(inheritedSockets(environment, 77)).toEqual([3, 4]);
+  expect(environment).toEqual({ HOME: "/" });
+  expect(inheritedSockets(environment, 77)).toEqual([]);
+});
+
+test("URIs say where clients find an export, whatever its name is", () => {
+  const tcp = { host: "127.0.0.1", port: 10809 };
+  expect(exportUris("", [tcp, { host: "2001:db8::1", port: 5 }], false)).toEqual([
+    "nbd://localhost/",
+    "nbd://[2001:db8::1]:5/",
+  ]);
+  expect(exportUris("a b?/ü", [{ path: "/run/x y" }], true)).toEqual([
+    "nbds+unix:///a%20b%3F/%C3%BC?socket=/run/x%20y",
+  ]);
+});
+
+describe("what it tells", () => {
+  const now = (): Date => new Date(0);
+  const client: NbdPeer = { id: 1, label: "unix", secure: false, identity: undefined, exportName: 'a"b\n' };
+
+  test("logs have a line for each event, and nothing in a name makes a second one", () => {
+    const lines: string[] = [];
+    const sink = (line: string): void => void lines.push(line);
+    const fields = { client: 1, export: "two\nlines", missing: undefined };
+    new Log({ format: "text", level: "info", sink, now }).write("info", "ready", fields);
+    new Log({ format: "json", level: "info", sink, now }).write("error", "failed", fields);
+    new Log({ format: "text", level: "info", sink, now }).write("debug", "answered", fields);
+    expect(lines).toEqual([
+      '1970-01-01T00:00:00.000Z info ready client=1 export="two\\nlines"\n',
+      '{"time":"1970-01-01T00:00:00.000Z","level":"error","event":"failed","client":1,"export":"two\\nlines"}\n',
+    ]);
+  });
+
+  test("figures count requests, bytes and errors by export and command", async () => {
+    const metrics = new Metrics();
+    const timed = metrics.timed("disk", noting([]));
+    await timed.read(bytes(5), 0);
+    metrics.observer.connected?.(client);
+    metrics.observer.answered?.(client, { type: 0, offset: 0, length: 100, error: undefined });
+    metrics.observer.answered?.(client, { type: 1, offset: 0, length: 7, error: "EIO" });
+    metrics.observer.answered?.(client, { type: 4711, offset: 0, length: 7, error: "EINVAL" });
+    const lines = metrics.text().split("\n");
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        "img_nbd_clients 1",
+        'img_nbd_requests_total{export="a\\"b\\n",command="read"} 1',
+        'img_nbd_bytes_total{export="a\\"b\\n",command="read"} 100',
+        'img_nbd_request_errors_total{export="a\\"b\\n",command="write",error="EIO"} 1',
+        'img_nbd_requests_total{export="a\\"b\\n",command="unknown"} 1',
+        'img_nbd_request_duration_seconds_count{export="disk",command="read"} 1',
+        'img_nbd_request_duration_seconds_bucket{export="disk",command="read",le="+Inf"} 1',
+      ]),
+    );
+    expect(Buffer.byteLength(metrics.text())).toBeLessThan(20_000);
+  });
+});
