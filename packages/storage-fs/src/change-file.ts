@@ -19,7 +19,7 @@ export function* changeFile(file: OpenFile, change: Change, call: HostCall<numbe
   }
   let result: number;
   do {
-    result = yield* callHost(file.label, call, file.transfersAtOnce);
+    result = yield* callHost(file.label, call, file.changesAtOnce);
   } while (result === EINTR);
   if (result >= 0) {
     return true;

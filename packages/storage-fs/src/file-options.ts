@@ -5,13 +5,15 @@ import type { StoragePreallocation } from "@img/format-core";
  *
  * - `"always"`: they do everything at once and answer without a promise (but {@link FileStorage.sync}, which always waits). For command
  *   lines, workers, and everything else whose thread has nothing better to do.
+ * - `"small"`: reads and writes of up to 64 KiB, and all of them on a memory file system, are done at once; longer ones go to libuv's thread pool,
+ *   so that several of them go on together. For jobs that move much data.
  * - `"cached"`: reads of up to 256 KiB are answered at once when the host has the bytes in memory (known through the native helper, or because
  *   the file lies on a memory file system); everything that may wait for a medium goes to libuv's thread pool. For servers.
  * - `"never"`: every call into the host goes to the thread pool, but opening's quick questions.
  *
  * The synchronous methods always block.
  */
-export type BlockingPolicy = "always" | "cached" | "never";
+export type BlockingPolicy = "always" | "small" | "cached" | "never";
 
 /**
  * Whether the file is locked against other users of disk images, the way QEMU does it.

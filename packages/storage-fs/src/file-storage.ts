@@ -120,7 +120,7 @@ export class FileStorage implements SyncStorage {
 
   read(into: IoVector, offset: number): MaybePromise<void> {
     const file = this.#use.opened();
-    if (file.transfersAtOnce) {
+    if (into.length <= file.longestAtOnce) {
       this.readSync(into, offset);
       return;
     }
@@ -148,7 +148,7 @@ export class FileStorage implements SyncStorage {
 
   write(from: IoVector, offset: number): MaybePromise<void> {
     const file = this.#use.writing();
-    if (file.transfersAtOnce || from.length === 0) {
+    if (from.length <= Math.max(file.longestAtOnce, 0)) {
       this.writeSync(from, offset);
       return;
     }

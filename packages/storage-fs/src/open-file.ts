@@ -24,6 +24,22 @@ export interface OpenFileFacts {
   readonly size: number;
 }
 
+/** What the thread pool costs is little for more than this, bytes. */
+const smallTransfer = 64 * 1024;
+
+function longestAtOnce({ blocking, fileSystem }: OpenFileFacts): number {
+  switch (blocking) {
+    case "always":
+      return Infinity;
+    case "never":
+      return -1;
+    case "cached":
+      return fileSystem?.inMemory === true ? Infinity : -1;
+    case "small":
+      return fileSystem?.inMemory === true ? Infinity : smallTransfer;
+  }
+}
+
 /** An open file, as the parts of a {@link FileStorage} share it. */
 export class OpenFile {
   readonly fd: number;
@@ -34,8 +50,10 @@ export class OpenFile {
   readonly native: NativeCalls | undefined;
   readonly limits: StorageLimits;
   readonly fileSystem: FileSystemTraits | undefined;
-  /** Whether reads, writes, and changes of the layout are done at once in the asynchronous world. */
-  readonly transfersAtOnce: boolean;
+  /** Longest read or write that is done at once in the asynchronous world, bytes; -1: none is. */
+  readonly longestAtOnce: number;
+  /** Whether changes of the layout are made at once in the asynchronous world. */
+  readonly changesAtOnce: boolean;
   /** Whether questions to the file system are asked at once in the asynchronous world. */
   readonly questionsAtOnce: boolean;
 
@@ -58,8 +76,8 @@ export class OpenFile {
     this.native = facts.native;
     this.limits = facts.limits;
     this.fileSystem = facts.fileSystem;
-    this.transfersAtOnce =
-      facts.blocking === "always" || (facts.blocking === "cached" && facts.fileSystem?.inMemory === true);
+    this.longestAtOnce = longestAtOnce(facts);
+    this.changesAtOnce = this.longestAtOnce > 0;
     this.questionsAtOnce = facts.blocking !== "never";
     this.noResidentReads = facts.direct;
     this.#size = facts.size;

@@ -25,7 +25,11 @@ export function* resizeFile(file: OpenFile, size: number, preallocation: Storage
   try {
     file.measure();
     const before = file.size;
-    if (size <= before || preallocation === "none" || preallocation === "zero") {
+    if (size === before) {
+      // not asked of the host: ext4 takes cutting a file off at 0 as a sign that its new contents must be on disk when it is closed
+      return;
+    }
+    if (size < before || preallocation === "none" || preallocation === "zero") {
       yield* setLength(file, size);
       return;
     }
@@ -69,6 +73,6 @@ function setLength(file: OpenFile, size: number): Io<void> {
         ftruncate(file.fd, size, done);
       },
     ),
-    file.transfersAtOnce,
+    file.changesAtOnce,
   );
 }

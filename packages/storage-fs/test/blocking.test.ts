@@ -45,7 +45,7 @@ describe("how the asynchronous methods wait", () => {
       storage.write(IoVector.single(pattern(5)), 0),
       storage.extents(0, 4096),
       storage.allocatedSize(),
-      storage.resize(1 << 20, "allocate"),
+      storage.resize(2 << 20, "allocate"),
       storage.invalidate(),
       storage.sync(),
       ...(hasNative ? [storage.discard(0, 4096), storage.writeZeroes(0, 4096)] : []),
@@ -54,6 +54,24 @@ describe("how the asynchronous methods wait", () => {
       expect(wait).toBeInstanceOf(Promise);
     }
     await Promise.all(waits.map(async (wait) => wait));
+    await storage.close();
+  });
+
+  it.runIf(onMedium)("answers at once what is small, and waits for the rest", async () => {
+    const storage = await FileStorage.open(path, { writable: true, blocking: "small" });
+    const small = 64 * 1024;
+    expect(storage.read(IoVector.single(new Uint8Array(small)), 3)).toBeUndefined();
+    expect(storage.write(IoVector.single(pattern(small)), 3)).toBeUndefined();
+    expect(storage.extents(0, 4096)).toBeInstanceOf(Array);
+    const bytes = new Uint8Array(small + 1);
+    const long = pattern(small + 1);
+    const writing = storage.write(IoVector.single(long), 5);
+    expect(writing).toBeInstanceOf(Promise);
+    await writing;
+    const reading = storage.read(IoVector.single(bytes), 5);
+    expect(reading).toBeInstanceOf(Promise);
+    await reading;
+    expect(Buffer.compare(bytes, long)).toBe(0);
     await storage.close();
   });
 

@@ -4,6 +4,7 @@ import type { ConvertCursor } from "./convert-cursor.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 import { GranularSource } from "./granular-source.ts";
 import type { SourceDisk } from "./source-disk.ts";
+import { Turnstile } from "./turnstile.ts";
 import { TargetComparison } from "./target-comparison.ts";
 
 /** Most bytes that are made zero by one request, so that the job can be stopped and its progress be seen. */
@@ -22,6 +23,8 @@ export class ConvertJob {
   /** Buffers that nobody uses at the moment. */
   readonly #buffers: Uint8Array[] = [];
   readonly #comparison: TargetComparison | undefined;
+  /** Parts are written in order where that decides about their place: the same conversion gives the same image. */
+  readonly #order: Turnstile | undefined;
   #zeroes: Uint8Array | undefined;
 
   constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, cursor: ConvertCursor) {
@@ -33,6 +36,7 @@ export class ConvertJob {
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
     this.#comparison = settings.onlyDifferences ? new TargetComparison(source, target, settings) : undefined;
     this.#runs = new GranularSource(source, this.#block);
+    this.#order = target.driver.format === "raw" ? undefined : new Turnstile();
   }
 
   /** Takes one part and copies it; `false`: nothing is left to take. */
@@ -45,10 +49,31 @@ export class ConvertJob {
       const { zero, length } = yield* this.#runs.firstRun(position, this.#source.size);
       const end = zero ? position + Math.min(length, this.#zeroLimit()) : this.#chunkEnd(position);
       if (this.#cursor.take(position, end)) {
-        const written = zero ? yield* this.#zero(position, end) : yield* this.#copy(position, end);
-        this.#cursor.finish(end - position, written);
+        const number = this.#order?.draw() ?? 0;
+        try {
+          const written = yield* this.#part(zero, position, end, number);
+          this.#cursor.finish(end - position, written);
+        } finally {
+          this.#order?.leave(number);
+        }
         return true;
       }
+    }
+  }
+
+  /** Copies what was taken; returns the bytes written as data. */
+  *#part(zero: boolean, start: number, end: number, number: number): Io<number> {
+    if (!zero) {
+      return yield* this.#copy(start, end, number);
+    }
+    yield* this.#enter(number);
+    return yield* this.#zero(start, end);
+  }
+
+  /** Waits until this part may change the target. */
+  *#enter(number: number): Io<void> {
+    if (this.#order !== undefined) {
+      yield* this.#order.enter(number);
     }
   }
 
@@ -62,14 +87,19 @@ export class ConvertJob {
   }
 
   /** Copies a range of at most one buffer; returns the bytes written as data. */
-  *#copy(start: number, end: number): Io<number> {
+  *#copy(start: number, end: number, number: number): Io<number> {
     const buffer = this.#buffers.pop() ?? new Uint8Array(this.#chunkSize);
     try {
       let written = 0;
       let at = start;
       while (at < end) {
         const { zero, length } = yield* this.#runs.runAt(at, end);
-        written += zero ? yield* this.#zero(at, at + length) : yield* this.#data(buffer.subarray(0, length), at);
+        if (zero) {
+          yield* this.#enter(number);
+          written += yield* this.#zero(at, at + length);
+        } else {
+          written += yield* this.#data(buffer.subarray(0, length), at, number);
+        }
         at += length;
       }
       return written;
@@ -79,12 +109,14 @@ export class ConvertJob {
   }
 
   /** Copies the bytes at `offset`, as many as `buffer` has room for; returns how many were written as data. */
-  *#data(buffer: Uint8Array, offset: number): Io<number> {
+  *#data(buffer: Uint8Array, offset: number, number: number): Io<number> {
     const comparison = this.#comparison;
     if (comparison === undefined) {
       yield* this.#source.read(buffer, offset);
+      yield* this.#enter(number);
       return yield* this.#store(buffer, offset);
     }
+    yield* this.#enter(number);
     let written = 0;
     for (let at = 0; at < buffer.length;) {
       const { kind, length } = yield* comparison.runAt(offset + at, offset + buffer.length);

@@ -79,23 +79,24 @@ export function convertImages(options: ConvertImagesOptions): Promise<ConvertIma
  * @throws ImgError as {@link convertImages}
  */
 export function convertImagesSync(options: ConvertImagesSyncOptions): ConvertImagesResult {
-  return runSync(convertImagesIo(options));
+  return runSync(convertImagesIo(options, 1));
 }
 
-function* convertImagesIo(options: ConvertImagesOptions): Io<ConvertImagesResult> {
+/** @param parallel - parts in flight at once */
+function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<ConvertImagesResult> {
   if (options.sources.length === 0) {
     throw new RangeError("sources: expected at least one");
   }
   const settings = convertSettings({
     ...options,
-    parallel: [...options.sources, options.target].some(isWaiting) ? 8 : 1,
+    parallel,
     noSnapshotsBelow: ![...options.sources, options.target].some(hasSnapshotBelow),
   });
   const formats = options.formats ?? defaultFormats();
   const sources: FormatAccess[] = [];
   return yield* withImages(sources, function* () {
     for (const spec of options.sources) {
-      sources.push(yield* openImageIo({ ...spec, writable: false }, { formats }));
+      sources.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { formats }));
     }
     const conversion: Conversion = { options, settings, formats, sources };
     return options.skipCreate === true ? yield* convertInto(conversion) : yield* convertNew(conversion);
@@ -105,11 +106,6 @@ function* convertImagesIo(options: ConvertImagesOptions): Io<ConvertImagesResult
 /** What images open by themselves, they show as it is. */
 function hasSnapshotBelow({ backing }: ImageSpec): boolean {
   return backing !== undefined && backing !== null && (backing.snapshot !== undefined || hasSnapshotBelow(backing));
-}
-
-/** Whether requests are worth having in flight together. */
-function isWaiting(spec: Pick<ImageSpec, "path" | "blocking" | "storages">): boolean {
-  return (spec.blocking !== undefined && spec.blocking !== "always") || openerOf(spec) !== undefined;
 }
 
 /** Makes a new image. The sources stay open. */
@@ -160,7 +156,7 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
     yield* refuseSources(target.path, allStorages(sources));
   }
   const durable = options.sync !== false;
-  const image = yield* openImageIo({ ...target, writable: true, durable }, { formats });
+  const image = yield* openImageIo({ blocking: "small", ...target, writable: true, durable }, { formats });
   return yield* withImages([image], () => runConversion(conversion, image, { path: target.path, settings }));
 }
 

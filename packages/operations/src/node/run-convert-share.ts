@@ -18,7 +18,8 @@ export function runConvertShare(share: ConvertShare, tell: (message: ThreadMessa
     const target = openImageSync({ ...share.target, blocking: "always", lock: "off", durable: false });
     images.push(target);
     tell({ kind: "ready" });
-    runSync(convertIo(images.slice(0, -1), target, share.settings, cursor));
+    const settings = { ...share.settings, parallel: 1 };
+    runSync(convertIo(images.slice(0, -1), target, settings, cursor));
     tell({ kind: "done" });
   } catch (error) {
     cursor.stop();
