@@ -109,6 +109,9 @@ async function repair({ named, output, context }: CheckRequest, mode: RepairMode
     tell(context, "ERROR need to rebuild refcount structures");
     throw new CommandError("Check failed: Input/output error", { hint: "-r all rebuilds them" });
   }
+  if (done.refused === "tables") {
+    tell(context, "ERROR too much lies on tables of the image to be repaired");
+  }
   if (!dryRun && done.corruptionsFixed + done.leaksFixed > 0) {
     for (const finding of done.after.findings) {
       tell(context, qemuCheckLine(finding));

@@ -18,7 +18,8 @@ export interface RepairPlan {
   readonly stepCount: number;
   /**
    * Why nothing is done: the refcounts are so wrong that leaks can't be told apart (`refcounts`), so that only the mode `all` helps; the snapshot table
-   * can't be read, so that nobody knows what is in use (`snapshots`). `undefined`: something is done, or there is nothing to do.
+   * can't be read, so that nobody knows what is in use (`snapshots`). Or why it ends early: so much lies on tables that these can't be tables (`tables`).
+   * `undefined`: everything is done, or there is nothing to do.
    */
-  readonly refused: "refcounts" | "snapshots" | undefined;
+  readonly refused: "refcounts" | "snapshots" | "tables" | undefined;
 }

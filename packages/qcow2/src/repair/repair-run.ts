@@ -22,6 +22,11 @@ import { RepairSteps } from "./repair-steps.ts";
 
 const defaultMaxFindings = 1000;
 
+/** What is copied, tables and then what is below them, is found in two rounds or three. */
+const mostMoveRounds = 6;
+/** So many copies are made of any image. */
+const leastMoves = 1024;
+
 /** A walk, and what it asks for. */
 interface Round {
   readonly walk: CheckWalk;
@@ -41,6 +46,9 @@ export class RepairRun {
   #corruptionsFixed = 0;
   #leaksFixed = 0;
   #hasBegun = false;
+  /** How often, and how much was copied. */
+  #moveRounds = 0;
+  #moves = 0;
 
   constructor(storage: Storage, options: ApplyRepairOptions) {
     this.#storage = storage;
@@ -61,7 +69,16 @@ export class RepairRun {
     if (this.#options.mode === "leaks" && (needs.rebuilds || needs.uncounted)) {
       return this.#end(before, before, "refcounts");
     }
-    const last = this.#options.mode === "all" ? yield* this.#repairAll(first) : yield* this.#repairLeaks(first);
+    if (this.#options.mode === "leaks") {
+      const last = yield* this.#repairLeaks(first);
+      yield* this.#clearFlags(last);
+      return this.#end(before, last.result, undefined);
+    }
+    const structured = yield* this.#repairAllStructures(first);
+    if (structured === undefined) {
+      return this.#end(before, (yield* this.#walk()).result, "tables");
+    }
+    const last = yield* this.#repairAll(structured);
     yield* this.#clearFlags(last);
     return this.#end(before, last.result, undefined);
   }
@@ -94,11 +111,42 @@ export class RepairRun {
     return { walk, needs, result: checkResult(findings, walk) };
   }
 
+  /** @returns the walk after which there is nothing left to do but refcounts; `undefined`: there is no end to it */
+  *#repairAllStructures(first: Round): Io<Round | undefined> {
+    for (let round = first; ; round = yield* this.#walk()) {
+      const moves = yield* findMoves(round.walk);
+      if (this.#isEndless(round, moves)) {
+        return undefined;
+      }
+      const isChanged = moves.length > 0 ? yield* this.#move(round, moves) : yield* this.#repairStructures(round);
+      if (!isChanged) {
+        return round;
+      }
+    }
+  }
+
+  /** Tables that are made up of anything at all refer to themselves, and their copies do as well. */
+  #isEndless({ walk: { state } }: Round, moves: readonly Move[]): boolean {
+    if (moves.length > 0) {
+      this.#moveRounds++;
+      this.#moves += moves.length;
+    }
+    return this.#moveRounds > mostMoveRounds || this.#moves > Math.max(leastMoves, state.fileClusters);
+  }
+
+  *#move(round: Round, moves: readonly Move[]): Io<boolean> {
+    const { state } = round.walk;
+    yield* this.#begin(round);
+    const free = new FreeClusters(state, false);
+    const placed = placeMoves(state, moves, free);
+    yield* this.#countTaken(round, free, liesOnRefcounts(state, moves));
+    yield* applyMoves(state, placed, this.#steps);
+    this.#corruptionsFixed += moves.length;
+    return true;
+  }
+
   *#repairAll(first: Round): Io<Round> {
     let round = first;
-    while (yield* this.#repairStructures(round)) {
-      round = yield* this.#walk();
-    }
     const before = round;
     // new refcount blocks may be needed before old ones can be let go
     for (let pass = 0; pass < 3 && (yield* this.#repairRefcounts(round)); pass++) {
@@ -133,16 +181,6 @@ export class RepairRun {
   /** @returns whether something was changed, so that everything else has to be looked at anew */
   *#repairStructures(round: Round): Io<boolean> {
     const { walk, needs } = round;
-    const moves = yield* findMoves(walk);
-    if (moves.length > 0) {
-      yield* this.#begin(round);
-      const free = new FreeClusters(walk.state, false);
-      const placed = placeMoves(walk.state, moves, free);
-      yield* this.#countTaken(round, free, liesOnRefcounts(walk.state, moves));
-      yield* applyMoves(walk.state, placed, this.#steps);
-      this.#corruptionsFixed += moves.length;
-      return true;
-    }
     if (needs.entries.size > 0) {
       yield* this.#begin(round);
       const repaired = yield* repairEntries(walk.state, needs.entries, this.#steps);
