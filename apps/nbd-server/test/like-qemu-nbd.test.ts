@@ -19,6 +19,25 @@ beforeAll(async () => {
   await tool("qemu-img", "snapshot", "-c", "one", at("over.qcow2"));
   await qemuIo(at("over.qcow2"), "qcow2", "write -P 4 256k 64k");
   await tool("qemu-img", "convert", "-O", "raw", at("over.qcow2"), at("disk.raw"));
+  await directory.image("bitmaps.qcow2", ["write 0 64k"]);
+  await tool("qemu-img", "bitmap", "--add", at("bitmaps.qcow2"), "on");
+  await tool("qemu-img", "bitmap", "--add", "-g", "4k", at("bitmaps.qcow2"), "off");
+  await qemuIo(at("bitmaps.qcow2"), "qcow2", "write 1M 128k", "write -z 5M 4k", "write -z 6M 20k", "write 8128k 64k");
+  await tool("qemu-img", "bitmap", "--disable", at("bitmaps.qcow2"), "off");
+  await qemuIo(at("bitmaps.qcow2"), "qcow2", "write 3M 64k");
+  await tool(
+    "qemu-img",
+    "create",
+    "-q",
+    "-f",
+    "qcow2",
+    "-b",
+    at("bitmaps.qcow2"),
+    "-F",
+    "qcow2",
+    at("above.qcow2"),
+    "12M",
+  );
 });
 afterAll(() => {
   directory[Symbol.dispose]();
@@ -46,7 +65,7 @@ async function look(command: readonly string[], args: readonly string[], name: s
     }
     const info =
       (JSON.parse(await tool("nbdinfo", "--json", uri)) as { exports: Record<string, unknown>[] }).exports[0] ?? {};
-    const contexts = info["contexts"] as readonly string[];
+    const contexts = [...(info["contexts"] as readonly string[])].sort();
     const maps: string[] = [];
     for (const context of contexts) {
       maps.push(await tool("nbdinfo", `--map=${context}`, "--json", uri));
@@ -54,7 +73,7 @@ async function look(command: readonly string[], args: readonly string[], name: s
     const copy = at("look.raw");
     await tool("nbdcopy", "--connections=1", uri, copy);
     const bytes = await tool("sha256sum", copy);
-    return { info, maps, bytes };
+    return { info: { ...info, contexts }, maps, bytes };
   } finally {
     const ended = new Promise((resolve) => server.once("close", resolve));
     server.kill("SIGTERM");
@@ -96,9 +115,14 @@ describe("what clients see is what they see of qemu-nbd", () => {
       ["--discard=unmap", "--detect-zeroes=unmap", "-f", "qcow2", "over.qcow2"],
     ],
     ["--aio=threads", ["--aio=threads", "-f", "raw", "disk.raw"]],
+    ["-r -B", ["-r", "-B", "on", "-f", "qcow2", "bitmaps.qcow2"]],
+    ["-B", ["-B", "off", "-f", "qcow2", "bitmaps.qcow2"]],
+    ["-B -B", ["-B", "off", "-B", "on", "-f", "qcow2", "bitmaps.qcow2"]],
+    ["-B, from below", ["-B", "off", "-f", "qcow2", "above.qcow2"]],
+    ["-s -B", ["-s", "-B", "off", "-f", "qcow2", "bitmaps.qcow2"]],
     ["json:", ["-r", `json:{"driver":"qcow2","file":{"driver":"file","filename":"over.qcow2"}}`]],
   ] as const)("%s", async (_, args) => {
-    const placed = args.map((arg) => arg.replace(/(over\.qcow2|disk\.raw)/, at("$1")));
+    const placed = args.map((arg) => arg.replace(/(over\.qcow2|disk\.raw|bitmaps\.qcow2|above\.qcow2)/, at("$1")));
     const theirs = await look(["qemu-nbd"], placed, "");
     expect(alike(await look([process.execPath, program], placed, ""))).toEqual(alike(theirs));
   });

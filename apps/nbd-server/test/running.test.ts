@@ -153,6 +153,36 @@ describe("what is served", () => {
     expect(await tool("qemu-img", "check", image)).toContain("No errors");
   });
 
+  test("bitmaps are offered, all or by name, move with an offset, and record what clients write", async () => {
+    const image = await directory.image("bitmaps.qcow2");
+    await tool("qemu-img", "bitmap", "--add", image, "b0");
+    await tool("qemu-img", "bitmap", "--add", "--disable", image, "b1");
+    const path = socket();
+    await using server = await RunningServer.start([
+      "-t",
+      "-f",
+      "qcow2",
+      "--all-bitmaps",
+      "-o",
+      "1M",
+      "-k",
+      path,
+      image,
+    ]);
+    await qemuIo(server.uri, "raw", "write 1M 64k", "flush");
+    const map = async (name: string): Promise<unknown> =>
+      JSON.parse(await tool("nbdinfo", `--map=qemu:dirty-bitmap:${name}`, "--json", server.uri));
+    const clean = { type: 0 };
+    expect(await map("b0")).toMatchObject([clean, { offset: 2 ** 20, length: 65536, type: 1 }, clean]);
+    expect(await map("b1")).toMatchObject([{ offset: 0, length: 7 * 2 ** 20, ...clean }]);
+    expect(await server.stop()).toBe(0);
+    expect(await tool("qemu-img", "check", image)).toContain("No errors");
+    await using again = await RunningServer.start(["-t", "-r", "-B", "b0", "-f", "qcow2", "-k", path, image]);
+    expect(await tool("nbdinfo", "--map=qemu:dirty-bitmap:b0", again.uri)).toMatch(/ 2097152 +65536 +1 /);
+    const refused = await imgNbd(["-B", "b0", "-l", "x", "-f", "qcow2", image]);
+    expect(refused.code).toBe(1);
+  });
+
   test("what a plug-in brings is served like anything else", async () => {
     const module = directory.file("plugin.mjs");
     writeFileSync(

@@ -54,7 +54,7 @@ async function open(image: SpecifiedImage, traits: ExportTraits, writable: boole
 }
 
 async function exported(base: FormatAccess, traits: ExportTraits): Promise<OpenedExport> {
-  const contexts = await bitmapContexts(base, traits);
+  const contexts = bitmapContexts(base, traits);
   const overlay = traits.scratch && !traits.readOnly ? await scratchOverlay(base) : undefined;
   const shown = overlay ?? base;
   const { use, description, allocationDepth, offset } = traits;

@@ -27,7 +27,7 @@ const realClock: Clock = {
 const burst = 1;
 
 /** Lets through so much in each second, in the order of asking. */
-export class RateLimiter {
+class RateLimiter {
   readonly #rate: number;
   readonly #clock: Clock;
   /** When all that was let through so far is paid for, milliseconds. */
