@@ -60,6 +60,10 @@ export class InFlight {
 
   /** Waits until a request may begin, and begins it. One at a time. */
   enter(bytes: number): Promise<void> {
+    // what was in the way may just have left, and nobody would wake who waits for it
+    if (this.tryEnter(bytes)) {
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       this.#wanted = { bytes, resolve };
       this.#total.waiting.add(this);

@@ -47,6 +47,11 @@ export class ReplyWriter {
     return this.#writing;
   }
 
+  /** Whether nothing can be sent any more. */
+  get isFailed(): boolean {
+    return this.#failed;
+  }
+
   /** Bytes that wait for the next write. */
   get pendingBytes(): number {
     return this.#pendingBytes;

@@ -47,6 +47,8 @@ export class ServerConnection implements ConnectionState {
   #input: ConnectionInput;
   #phase: "handshake" | "transmission" | "over" = "handshake";
   #stopping = false;
+  /** Why the connection was dropped, if it was. */
+  #dropped: { readonly reason: unknown } | undefined;
   #timers: ReturnType<typeof setTimeout>[] = [];
 
   constructor(stream: DuplexStream, id: number, shared: SharedState) {
@@ -103,6 +105,7 @@ export class ServerConnection implements ConnectionState {
 
   /** Drops the connection. */
   destroy(reason: unknown): void {
+    this.#dropped ??= { reason };
     this.#stream.destroy(reason);
   }
 
@@ -152,11 +155,19 @@ export class ServerConnection implements ConnectionState {
       `it took nothing of what it asked for in ${settings.stallTimeout} ms`,
     );
     this.#watch(
+      settings.stallTimeout,
+      () => transmission.awaitedBytes,
+      `nothing came of what it wanted to write in ${settings.stallTimeout} ms`,
+    );
+    this.#watch(
       settings.idleTimeout,
       () => (inFlight.requests === 0 ? transmission.requestCount : undefined),
       `it asked for nothing in ${settings.idleTimeout} ms`,
     );
     await transmission.run();
+    if (this.#dropped !== undefined) {
+      throw this.#dropped.reason;
+    }
     if (this.#stopping && isWritable(negotiated.export)) {
       await negotiated.export.flush?.();
     }

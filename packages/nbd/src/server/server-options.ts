@@ -48,7 +48,7 @@ export interface NbdServerOptions {
   readonly handshakeTimeout?: number;
   /** A client that asks for nothing so long is dropped. Default 0. */
   readonly idleTimeout?: number;
-  /** A client that takes nothing of what it asked for so long is dropped. Default 60 s. */
+  /** A client that takes nothing of what it asked for, or sends nothing of what it began to write, so long is dropped. Default 60 s. */
   readonly stallTimeout?: number;
   /** Connections at once; others are closed at once. Default 100. */
   readonly maxConnections?: number;

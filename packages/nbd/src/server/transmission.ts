@@ -45,6 +45,8 @@ export class Transmission {
   readonly #extended: boolean;
   readonly #payloadLimit: number;
   #requestCount = 0;
+  /** Bytes of a payload that is waited for that have come. */
+  #awaited: number | undefined;
 
   constructor(parts: TransmissionParts, negotiated: Negotiated) {
     this.#parts = parts;
@@ -53,6 +55,11 @@ export class Transmission {
     this.#extended = negotiated.style === "extended";
     this.#reads = new ReadAnswers({ ...parts, export: negotiated.export, maker: this.#maker });
     this.#payloadLimit = Math.max(payloadLimit, payloadMaximum(negotiated.export));
+  }
+
+  /** How much of a payload has come that the client has announced; `undefined`: none is waited for. */
+  get awaitedBytes(): number | undefined {
+    return this.#awaited;
   }
 
   /** Requests that came so far. */
@@ -76,7 +83,8 @@ export class Transmission {
 
   async #serve(): Promise<void> {
     const { input } = this.#parts.state;
-    for (;;) {
+    // what a client has asked for before it went isn't done for nobody
+    while (!this.#parts.writer.isFailed) {
       const request = parseRequest(input.queue, this.#extended);
       if (request === undefined) {
         this.#parts.writer.flush();
@@ -127,12 +135,18 @@ export class Transmission {
     if (!inFlight.tryEnter(cost)) {
       writer.flush();
       await inFlight.enter(cost);
+      if (writer.isFailed) {
+        inFlight.leave(cost);
+        return false;
+      }
       fault ??= this.#checkStopping();
     }
     let whole = false;
+    this.#awaited = 0;
     try {
       whole = await (fault === undefined ? this.#gather(payload) : this.#skip(payload));
     } finally {
+      this.#awaited = undefined;
       if (!whole) {
         inFlight.leave(cost);
       }
@@ -168,6 +182,7 @@ export class Transmission {
     const { input } = this.#parts.state;
     this.#parts.writer.flush();
     while (input.queue.length < payload) {
+      this.#awaited = input.queue.length;
       if ((await input.fill()) !== "more") {
         return false;
       }
@@ -181,6 +196,7 @@ export class Transmission {
       const part = Math.min(rest, input.queue.length);
       input.queue.skip(part);
       rest -= part;
+      this.#awaited = payload - rest;
       if (rest > 0 && (await input.fill()) !== "more") {
         return false;
       }
