@@ -331,23 +331,29 @@ print(done)`);
     expect(await tool("qemu-img", "check", image)).toContain("No errors");
   });
 
-  test("sockets that it is started with are served, as many as there are", async () => {
-    const paths = [socket(), socket()];
-    const activate = runTool("systemd-socket-activate", [
-      ...paths.map((path) => `--listen=${path}`),
-      ...[process.execPath, program, "-r", "-f", "qcow2", base],
-    ]);
-    await until("the sockets", () => paths.every((path) => existsSync(path)));
-    const script = `
+  const activator = "/usr/bin/systemd-socket-activate";
+  const noActivator = existsSync(activator) ? "" : ` (there is no ${activator})`;
+
+  test.skipIf(noActivator !== "")(
+    `sockets that it is started with are served, as many as there are${noActivator}`,
+    async () => {
+      const paths = [socket(), socket()];
+      const activate = runTool(activator, [
+        ...paths.map((path) => `--listen=${path}`),
+        ...[process.execPath, program, "-r", "-f", "qcow2", base],
+      ]);
+      await until("the sockets", () => paths.every((path) => existsSync(path)));
+      const script = `
 h.connect_uri("${uriOf(paths[0]!)}")
 other = nbd.NBD()
 other.connect_uri("${uriOf(paths[1]!)}")
 print(h.get_size(), other.get_size())`;
-    expect(await nbdsh(script)).toBe("8388608 8388608\n");
-    const { code, stdout } = await activate;
-    expect(code).toBe(0);
-    expect(stdout.trim().split("\n")).toHaveLength(2);
-  });
+      expect(await nbdsh(script)).toBe("8388608 8388608\n");
+      const { code, stdout } = await activate;
+      expect(code).toBe(0);
+      expect(stdout.trim().split("\n")).toHaveLength(2);
+    },
+  );
 
   test("addresses that aren't allowed are turned away", async () => {
     await using server = await RunningServer.start(["-t", "-b", "127.0.0.1", "-p", "0", "--deny", "127.0.0.0/8", base]);
