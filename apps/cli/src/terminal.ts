@@ -25,6 +25,20 @@ export class Terminal {
     return this.#isInteractive;
   }
 
+  /** Columns of the terminal that the standard output is; `undefined`: it isn't one. `COLUMNS` goes before both. */
+  get outputWidth(): number | undefined {
+    const wanted = Number.parseInt(process.env["COLUMNS"] ?? "", 10);
+    if (wanted > 0) {
+      return wanted;
+    }
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  }
+
+  /** Columns of the terminal that a person watches the standard error output on; 80 when that isn't known. */
+  get noteWidth(): number {
+    return process.stderr.columns > 0 ? process.stderr.columns : 80;
+  }
+
   /** Adds to the standard output. It goes out with {@link flush}, or when much has come together. */
   async print(text: string): Promise<void> {
     this.#buffered += text;
@@ -60,12 +74,19 @@ export class Terminal {
     return process.stdout;
   }
 
-  /** `text` in a colour (an SGR code), where colours are welcome. */
+  /** `text` in a colour (an SGR code) for the standard error output, where colours are welcome. */
   paint(code: number, text: string): string {
-    return this.isInteractive && (process.env["NO_COLOR"] ?? "") === ""
-      ? `\u001b[${String(code)}m${text}\u001b[0m`
-      : text;
+    return painted(this.isInteractive, code, text);
   }
+
+  /** The same for the standard output. */
+  paintOutput(code: number, text: string): string {
+    return painted(process.stdout.isTTY && process.env["TERM"] !== "dumb", code, text);
+  }
+}
+
+function painted(isWatched: boolean, code: number, text: string): string {
+  return isWatched && (process.env["NO_COLOR"] ?? "") === "" ? `\u001b[${String(code)}m${text}\u001b[0m` : text;
 }
 
 /**

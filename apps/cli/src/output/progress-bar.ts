@@ -7,6 +7,7 @@ import type { ProgressLine } from "./progress-line.ts";
 const patience = 300;
 /** Milliseconds between two drawings. */
 const interval = 100;
+/** Columns of the bar, where there is room. */
 const barWidth = 24;
 
 /** A line with percentage, bar, bytes, rate and time to go; goes away when the command ends. */
@@ -23,7 +24,10 @@ export class ProgressBar implements ProgressLine {
     const now = performance.now();
     if (now - this.#started >= patience && now - (this.#drawn ?? 0) >= interval) {
       this.#drawn = now;
-      this.#terminal.note(`\r${progressText(progress, (now - this.#started) / 1000, this.#terminal)}\u001b[K`);
+      const text = progressText(progress, (now - this.#started) / 1000, this.#terminal.noteWidth, (code, part) =>
+        this.#terminal.paint(code, part),
+      );
+      this.#terminal.note(`\r${text}\u001b[K`);
     }
   }
 
@@ -38,15 +42,37 @@ export class ProgressBar implements ProgressLine {
   }
 }
 
-/** @param seconds - since the beginning, above 0 */
-function progressText({ done, total }: Progress, seconds: number, terminal: Terminal): string {
-  const part = total === 0 ? 1 : done / total;
-  const filled = Math.floor(part * barWidth);
-  const bar = terminal.paint(36, "━".repeat(filled)) + terminal.paint(2, "─".repeat(barWidth - filled));
+/**
+ * The line: percentage, bar, bytes, rate, time to go. Where it is narrow, the bar shrinks first; then what comes last is left out.
+ *
+ * @param seconds - since the beginning, above 0
+ * @param columns - what there is room for
+ */
+export function progressText(
+  { done, total }: Progress,
+  seconds: number,
+  columns: number,
+  paint: (code: number, text: string) => string,
+): string {
+  const part = total === 0 ? 1 : Math.min(1, done / total);
   const rate = done / seconds;
-  const left = rate === 0 ? "" : `  ${clock((total - done) / rate)} left`;
-  const percent = `${String(Math.floor(part * 100)).padStart(3)}%`;
-  return `${percent} ${bar} ${humanSize(done)} of ${humanSize(total)}  ${humanSize(Math.round(rate))}/s${left}`;
+  const facts = [
+    `${humanSize(done)} of ${humanSize(total)}`,
+    `${humanSize(Math.round(rate))}/s`,
+    ...(rate === 0 ? [] : [`${clock((total - done) / rate)} left`]),
+  ];
+  let words = `${String(Math.floor(part * 100)).padStart(3)}%`;
+  const room = columns - 1 - words.length;
+  while (facts.length > 0 && facts.join("  ").length + 1 > room) {
+    facts.pop();
+  }
+  const behind = facts.map((fact, index) => `${index === 0 ? " " : "  "}${fact}`).join("");
+  const width = Math.min(barWidth, room - behind.length - 1);
+  if (width >= 4) {
+    const filled = Math.floor(part * width);
+    words += ` ${paint(36, "━".repeat(filled))}${paint(2, "─".repeat(width - filled))}`;
+  }
+  return words + behind;
 }
 
 function clock(seconds: number): string {

@@ -5,6 +5,7 @@ import { CommandError } from "../errors/command-error.ts";
 import { fileNames } from "../images/file-names.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
 import { mapHeading, mapJson, mapLine } from "../output/map-text.ts";
+import { plotKind, printPlot } from "../plot/print-plot.ts";
 import type { Terminal } from "../terminal.ts";
 import { oneOperand } from "../values/operand.ts";
 import { outputFormat } from "../values/output-format.ts";
@@ -15,12 +16,18 @@ import type { VerbContext } from "./verb.ts";
 export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
   const range = mapRange(args);
   const output = outputFormat(args);
+  const plot = args.value("plot");
+  const picture = plot === undefined ? undefined : plotKind(plot);
   const named = imageSpec(oneOperand(args), args, args.value("format"));
   const image = await openNamed(named);
   try {
-    await (output === "json"
-      ? printJson(image, range, terminal, signal)
-      : printTable(image, range, named.filename, terminal, signal));
+    if (picture !== undefined) {
+      await printPlot(image, picture, range, named.filename, terminal, signal);
+    } else if (output === "json") {
+      await printJson(image, range, terminal, signal);
+    } else {
+      await printTable(image, range, named.filename, terminal, signal);
+    }
   } finally {
     await image.close();
   }

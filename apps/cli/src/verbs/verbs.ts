@@ -317,6 +317,13 @@ export const verbs: readonly Verb[] = [
       common.format,
       { long: "start-offset", short: "s", value: "offset", help: "where in the disk to begin (default 0)" },
       { long: "max-length", short: "l", value: "len", help: "how much to look at (default: up to the end)" },
+      {
+        long: "plot",
+        value: "picture",
+        optionalValue: true,
+        unabbreviated: true,
+        help: "a picture of what is allocated and how fragmented it is: terminal (default), svg",
+      },
       common.output,
       common.forceShare,
       common.isolated,
