@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Dice } from "./support/dice.ts";
 import { tool } from "./support/run-tool.ts";
 
 const program = fileURLToPath(new URL("../dist/img.js", import.meta.url));
@@ -196,21 +197,6 @@ describe("img io, next to qemu-io", { timeout: 60_000 }, () => {
     }
   });
 });
-
-/** Numbers that look random, and are the same in every run. */
-class Dice {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed;
-  }
-
-  between(least: number, most: number): number {
-    // Numerical Recipes' linear congruential generator
-    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-    return least + Math.floor((this.#state / 2 ** 32) * (most - least + 1));
-  }
-}
 
 function randomCommand(random: Dice, simple: boolean): string {
   const offset = random.between(0, 1024 * 1024 - 1);
