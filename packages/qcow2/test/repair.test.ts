@@ -63,6 +63,7 @@ function damagedBytes(damage: Damage, spec: CheckedImageSpec): Uint8Array | unde
 
 /** What nobody can put right without knowing what was there. */
 const incurable = new Set([
+  "an L1 entry that points at the L1 table",
   "an L1 entry that isn't aligned",
   "an L1 entry at the largest offset",
   "an L2 entry that isn't aligned",
@@ -79,7 +80,7 @@ const incurable = new Set([
   "a bitmap directory that makes no sense",
 ]);
 
-/** A disk that shows its own tables shows how they are repaired. */
+/** The table can't be changed without changing what the disk shows, so that it is left alone; qemu-img fails. */
 const showsTables = new Set(["an L1 entry that points at the L1 table"]);
 
 /** There qemu-img forgets snapshots, and then reads the disk; ours keeps them, and refuses the image until somebody has seen to them. */
@@ -182,11 +183,9 @@ describe("a repair", () => {
     const curable = done.after.findings.filter(
       ({ repair, kind }) => repair !== "none" && kind !== "leak" && kind !== "refcount-overflow",
     );
-    expect(done.after.complete ? curable : []).toEqual([]);
+    expect(done.after.complete && !showsTables.has(damage.name) ? curable : []).toEqual([]);
     const after = diskClusters(repaired, dataFileOf(spec));
-    if (!showsTables.has(damage.name)) {
-      expectLossless(before, after);
-    }
+    expectLossless(before, after);
     if (!forgets.has(damage.name) && !showsTables.has(damage.name)) {
       expectAsGood(
         diskClusters(imageOf(spec).bytes, dataFileOf(spec)),

@@ -102,10 +102,17 @@ export class CheckState {
     for (let cluster = first; cluster <= last; cluster++) {
       this.#count(cluster, kind, guestOffset);
       if (table === undefined) {
-        this.anchors?.addMetadata(cluster);
+        this.anchors?.addMetadata(cluster, kind);
       }
     }
     this.comparedClusters = Math.max(this.comparedClusters, last + 1);
+  }
+
+  /** Says of a reference that was counted that nobody can read what it is to. */
+  noteUnreadable(offset: number, length: number): void {
+    if (offset + length - this.fileSize < this.clusterSize) {
+      this.anchors?.addUnreadable(offset, length, this.clusterSize);
+    }
   }
 
   /** Whether the recorded refcount of a cluster of the file is 1. */

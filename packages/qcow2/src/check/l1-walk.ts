@@ -131,6 +131,7 @@ export class L1Walk {
       corrupt("unaligned", `the L2 table at host offset ${hex(offset)} is not cluster-aligned`);
       // whatever the table refers to looks unused
       state.complete = false;
+      state.noteUnreadable(offset, state.clusterSize);
     } else if (offset === 0) {
       state.anchors?.headless.set(entryOffset, guestOffset);
     } else {

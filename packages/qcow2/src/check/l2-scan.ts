@@ -40,6 +40,8 @@ export class L2Scan {
   /** Bits that an entry of the usual kind doesn't have. */
   readonly #unusualHigh: number;
   readonly #unusualLow: number;
+  /** Runs of usual entries are counted in one go; what has to be told apart is not. */
+  readonly #inRuns: boolean;
   /** End of the cluster before, if it was allocated and in the same table; host offset. */
   #next = 0;
 
@@ -58,6 +60,7 @@ export class L2Scan {
     this.#active = snapshot === undefined;
     this.#judges = how.judges;
     this.#trusts = how.trusts;
+    this.#inRuns = how.trusts || state.anchors === undefined;
     this.#snapshot = snapshot;
     this.#kind = snapshot === undefined ? "data" : "snapshot";
     this.#kindNumber = clusterKindNumber(this.#kind);
@@ -108,7 +111,7 @@ export class L2Scan {
         if (cluster === 0 && hasZeroFlag && (low & zeroFlag) !== 0) {
           continue;
         }
-        if (cluster !== 0 && cluster < fileClusters) {
+        if (cluster !== 0 && cluster < fileClusters && this.#inRuns) {
           const run = runLength(bytes, at, place.start + to, clusterSize, entryLength);
           // the sign is the COPIED flag
           const counted = this.#countRun(cluster, Math.min(run, fileClusters - cluster), high >>> 31);
@@ -245,6 +248,9 @@ export class L2Scan {
     const repair = this.#trusts && offset < this.#state.fileSize ? "shorten" : "none";
     const length = sectors * 512 - (offset % 512);
     this.#state.refer(offset, length, kind, guestOffset, entryOffset, "l2", repair);
+    if (!this.#trusts) {
+      this.#state.noteUnreadable(offset, length);
+    }
   }
 
   #uncompressed(entry: Entry): void {
@@ -292,6 +298,9 @@ export class L2Scan {
     } else {
       const repair = this.#beyondRepair(offset, isZero);
       this.#state.refer(offset, layout.clusterSize, this.#kind, entry.guestOffset, entry.entryOffset, "l2", repair);
+      if (!this.#trusts || offset % layout.clusterSize !== 0) {
+        this.#state.noteUnreadable(offset, layout.clusterSize);
+      }
     }
     if (!this.#active) {
       return;

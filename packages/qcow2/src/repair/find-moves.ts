@@ -6,6 +6,7 @@ import { greatestRefcount } from "../refcounts/refcount.ts";
 import { compressedFlag } from "../tables/l2-entry.ts";
 import { decodeEntry } from "./entry-bytes.ts";
 import type { EntryWords } from "./repaired-entry.ts";
+import { isSafeLocation } from "./safe-location.ts";
 import { walkTables, type VisitedTable } from "../check/walk-tables.ts";
 
 const offsetHigh = 0x00ff_ffff;
@@ -27,7 +28,8 @@ export interface Move {
 
 /**
  * Finds the entries that can't share what they refer to: because it is a table, which would change under them; or because refcounts can't count all of
- * them, in which case the first ones stay. L2 tables come first: what is below a table that is copied is found the next time.
+ * them, in which case the first ones stay. L2 tables come first: what is below a table that is copied is found the next time. An entry whose own place
+ * is shared has to wait until what else lies there has moved.
  */
 export function* findMoves(walk: CheckWalk): Io<readonly Move[]> {
   const { state } = walk;
@@ -41,7 +43,9 @@ export function* findMoves(walk: CheckWalk): Io<readonly Move[]> {
   }
   const finder = new MoveFinder(state, anchors, contested);
   yield* walkTables(state, walk.trees, (table) => finder.visit(table), false);
-  return finder.moves;
+  const isSafe = (move: Move): boolean => isSafeLocation(state, move.table, move.entryOffset, move);
+  const tables = finder.moves("l1").filter(isSafe);
+  return tables.length > 0 ? tables : finder.moves("l2").filter(isSafe);
 }
 
 /** Tables that something else refers to as well, and what has too many references. */
@@ -74,9 +78,8 @@ class MoveFinder {
     this.#contested = contested;
   }
 
-  get moves(): readonly Move[] {
-    const { l1, l2 } = this.#moves;
-    return [...(l1.size > 0 ? l1 : l2).values()];
+  moves(table: "l1" | "l2"): readonly Move[] {
+    return [...this.#moves[table].values()];
   }
 
   *visit(place: VisitedTable): Io<void> {

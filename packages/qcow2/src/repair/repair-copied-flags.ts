@@ -4,6 +4,7 @@ import type { CheckState } from "../check/check-state.ts";
 import { compressedFlag, copiedFlag } from "../tables/l2-entry.ts";
 import { decodeEntry, describeEntry, isSameEntry } from "./entry-bytes.ts";
 import type { RepairSteps } from "./repair-steps.ts";
+import { isSafeLocation } from "./safe-location.ts";
 import { walkTables, type VisitedTable } from "../check/walk-tables.ts";
 import { writeSectors } from "./write-sectors.ts";
 
@@ -22,7 +23,7 @@ export function* repairCopiedFlags({ state, trees }: CheckWalk, steps: RepairSte
     for (let at = 0; at < place.bytes.length; at += length) {
       const entry = decodeEntry(place.view, at, length);
       const better = { ...entry, high: withFlag(state, place.table, entry) };
-      if (!isSameEntry(entry, better)) {
+      if (!isSameEntry(entry, better) && isSafeLocation(state, place.table, place.hostOffset + at)) {
         changed++;
         place.view.setUint32(at, better.high);
         addStep(state, place, at, length, steps);

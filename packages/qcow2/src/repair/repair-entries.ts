@@ -3,6 +3,7 @@ import type { CheckState } from "../check/check-state.ts";
 import { describeEntry, isSameEntry, loadEntry, storeEntry } from "./entry-bytes.ts";
 import type { WrongEntry } from "./repair-needs.ts";
 import type { RepairSteps } from "./repair-steps.ts";
+import { isSafeLocation } from "./safe-location.ts";
 import { repairedL1Entry, repairedL2Entry, type EntrySurroundings } from "./repaired-entry.ts";
 
 /**
@@ -24,7 +25,7 @@ export function* repairEntries(
   for (const [offset, { table, guestOffset, findings }] of entries) {
     const entry = yield* loadEntry(state, table, offset);
     const better = table === "l1" ? repairedL1Entry(entry, where) : repairedL2Entry(entry, guestOffset, where);
-    if (isSameEntry(entry, better)) {
+    if (isSameEntry(entry, better) || !isSafeLocation(state, table, offset)) {
       continue;
     }
     const before = describeEntry(state, table, entry);

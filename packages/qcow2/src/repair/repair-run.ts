@@ -19,8 +19,12 @@ import { RepairNeeds } from "./repair-needs.ts";
 import type { ApplyRepairOptions } from "./repair-options.ts";
 import type { RepairPlan } from "./repair-plan.ts";
 import { RepairSteps } from "./repair-steps.ts";
+import { isEntangled } from "./safe-location.ts";
 
 const defaultMaxFindings = 1000;
+
+/** What shares its place with refcounts can be put right once these are elsewhere. */
+const mostPasses = 4;
 
 /** What is copied, tables and then what is below them, is found in two rounds or three. */
 const mostMoveRounds = 6;
@@ -65,6 +69,9 @@ export class RepairRun {
     if (first.walk.table === undefined) {
       return this.#end(before, before, "snapshots");
     }
+    if (isEntangled(first.walk.state)) {
+      return this.#end(before, before, "tables");
+    }
     const { needs } = first;
     if (this.#options.mode === "leaks" && (needs.rebuilds || needs.uncounted)) {
       return this.#end(before, before, "refcounts");
@@ -74,11 +81,15 @@ export class RepairRun {
       yield* this.#clearFlags(last);
       return this.#end(before, last.result, undefined);
     }
-    const structured = yield* this.#repairAllStructures(first);
-    if (structured === undefined) {
-      return this.#end(before, (yield* this.#walk()).result, "tables");
+    let last = first;
+    for (let pass = 0, stepCount = -1; pass < mostPasses && this.#steps.count !== stepCount; pass++) {
+      stepCount = this.#steps.count;
+      const structured = yield* this.#repairAllStructures(last);
+      if (structured === undefined) {
+        return this.#end(before, (yield* this.#walk()).result, "tables");
+      }
+      last = yield* this.#repairAll(structured);
     }
-    const last = yield* this.#repairAll(structured);
     yield* this.#clearFlags(last);
     return this.#end(before, last.result, undefined);
   }
