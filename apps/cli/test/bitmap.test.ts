@@ -132,6 +132,37 @@ describe("img bitmap, next to qemu-img's", { timeout: 60_000 }, () => {
     expectSameBitmaps("with.qcow2");
   });
 
+  it("are copied by convert, with what they hold", () => {
+    tool("qemu-img", ["bitmap", "--disable", "with.qcow2", "b1"], pair.ours);
+    tool("qemu-img", ["bitmap", "--disable", "with.qcow2", "b1"], pair.theirs);
+    expectSame("convert", "--bitmaps", "-O", "qcow2", "with.qcow2", "copy.qcow2");
+    expectSameBitmaps("copy.qcow2");
+    expectSame("convert", "--bitmaps", "--skip-broken-bitmaps", "-O", "qcow2", "broken.qcow2", "sound.qcow2");
+    expectSameBitmaps("sound.qcow2");
+    tool("qemu-img", ["create", "-q", "-f", "qcow2", "there.qcow2", "1M"], pair.ours);
+    tool("qemu-img", ["create", "-q", "-f", "qcow2", "there.qcow2", "1M"], pair.theirs);
+    expectSame("convert", "-n", "--bitmaps", "-O", "qcow2", "with.qcow2", "there.qcow2");
+    expectSameBitmaps("there.qcow2");
+  });
+
+  it.each([
+    ["of what has none", ["-f", "raw", "-O", "qcow2", "r.raw", "x.qcow2"]],
+    ["of a version that has none", ["-O", "qcow2", "v2.qcow2", "x.qcow2"]],
+    ["into a version that has none", ["-O", "qcow2", "-o", "compat=0.10", "with.qcow2", "x.qcow2"]],
+    ["into a format that has none", ["-O", "raw", "with.qcow2", "x.raw"]],
+    ["of two images", ["-O", "qcow2", "with.qcow2", "with.qcow2", "x.qcow2"]],
+    ["that weren't saved", ["-O", "qcow2", "broken.qcow2", "x.qcow2"]],
+    ["into an image that has them", ["-n", "-O", "qcow2", "with.qcow2", "larger.qcow2"]],
+    ["into a disk of another size", ["-n", "-O", "qcow2", "with.qcow2", "other.qcow2"]],
+  ] as const)("converting bitmaps %s fails", (_what, args) => {
+    for (const directory of [pair.ours, pair.theirs]) {
+      tool("qemu-img", ["create", "-q", "-f", "qcow2", "other.qcow2", "3M"], directory);
+      tool("qemu-img", ["resize", "-q", "--shrink", "larger.qcow2", "1M"], directory);
+    }
+    expect(expectSame("convert", "--bitmaps", ...args)).toBe(false);
+    expect(pair.run("info", args.at(-1) ?? "").ours.code).toBe((args as readonly string[]).includes("-n") ? 0 : 1);
+  });
+
   it("refuses bitmaps of a disk without bytes, where qemu-img loses them", () => {
     tool("qemu-img", ["create", "-q", "-f", "qcow2", "empty.qcow2", "0"], pair.ours);
     const { ours } = pair.run("bitmap", "--add", "empty.qcow2", "b");

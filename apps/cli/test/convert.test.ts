@@ -146,7 +146,6 @@ describe("img convert", { timeout: 60_000 }, () => {
   it("refuses by name what isn't there yet", () => {
     for (const args of [
       ["--object", "secret,id=a,data=b", "luks.qcow2", "target"],
-      ["-O", "qcow2", "--bitmaps", "snapshots.qcow2", "target"],
       ["-O", "qcow2", "-o", "encrypt.format=luks", "a.qcow2", "target"],
       ["nbd:localhost:1", "target"],
       ["a.qcow2", "https://host/target"],

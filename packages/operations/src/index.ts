@@ -17,6 +17,7 @@ export {
   removeBitmapSync,
   type MergedBitmap,
 } from "./bitmap/change-bitmaps.ts";
+export { copyBitmaps, copyBitmapsSync, type CopiedBitmaps } from "./bitmap/copy-bitmaps.ts";
 export { dirtyExtents, dirtyExtentsSync, type DirtyExtentsOptions } from "./bitmap/dirty-extents.ts";
 export { qemuCheck, qemuCheckLine, qemuRepairLines, type QemuCheck } from "./check/qemu-check.ts";
 export {

@@ -19,6 +19,8 @@ export interface ConvertRequest {
   readonly sourceCache: CacheMode;
   /** Bytes per second; `undefined`: as fast as it goes. */
   readonly rate: number | undefined;
+  /** Persistent bitmaps that are copied, too; `undefined`: none. */
+  readonly bitmaps: "all" | "usable" | undefined;
   /** Take what can't be read for zeroes. */
   readonly salvage: boolean;
 }
@@ -44,6 +46,9 @@ export function convertRequest(args: ParsedArguments): ConvertRequest {
   if (snapshot !== undefined && sources.length > 1) {
     throw new CommandError("No support for concatenating multiple snapshot");
   }
+  if (args.has("bitmaps") && sources.length > 1) {
+    throw new CommandError("Copying bitmaps only possible with single source");
+  }
   return {
     sources,
     target,
@@ -55,6 +60,7 @@ export function convertRequest(args: ParsedArguments): ConvertRequest {
     snapshot: snapshot === undefined ? undefined : parseSnapshotOption(snapshot),
     sourceCache: parseCacheMode(args.value("T") ?? "writeback", "source cache"),
     rate: rate === 0 ? undefined : rate,
+    bitmaps: args.has("bitmaps") ? (args.has("skip-broken-bitmaps") ? "usable" : "all") : undefined,
     salvage: args.has("salvage"),
   };
 }

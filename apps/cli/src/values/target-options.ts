@@ -38,9 +38,6 @@ export function targetOptions(args: ParsedArguments, target: Target): TargetOpti
   if (format !== "qcow2") {
     refuseReferences(args, format);
   }
-  if (args.has("bitmaps")) {
-    throw new CommandError("--bitmaps isn't supported for targets yet [ERR_IMG_UNSUPPORTED]");
-  }
   const backing = backingOf(values, target);
   if (backing !== undefined && args.has("target-is-zero")) {
     throw new CommandError("Cannot use --target-is-zero when the destination image has a backing file");

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { listBitmaps } from "@img/operations";
 import { convertImages, type ConvertTarget, type ImageSpec } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
@@ -7,6 +8,7 @@ import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
+import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { salvageWarnings } from "../output/salvage-warnings.ts";
 import { formatNames } from "../plugins/format-names.ts";
@@ -32,11 +34,15 @@ export async function run(context: VerbContext): Promise<number> {
     return 0;
   }
   const request = convertRequest(args);
-  const sources = await checkSources(request, args);
+  const skipped: string[] = [];
+  const sources = await checkSources(request, args, skipped);
   checkFormat(request.targetFormat, args);
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
   await convert(context, request, sources, { ...target, spec: { ...target.spec, format } });
+  for (const bitmap of request.bitmaps === "usable" ? skipped.reverse() : []) {
+    terminal.note(`${terminal.program}: warning: Skipping inconsistent bitmap '${printable(bitmap)}'\n`);
+  }
   return 0;
 }
 
@@ -47,8 +53,11 @@ function checkFormat(format: string, { plugins }: ParsedArguments): string {
   return format;
 }
 
-/** Opens each source once, so that what is wrong with one is reported before anything is written. */
-async function checkSources(request: ConvertRequest, args: ParsedArguments): Promise<ImageSpec[]> {
+/**
+ * Opens each source once, so that what is wrong with one is reported before anything is written.
+ * @param broken - gets the names of bitmaps that weren't saved properly
+ */
+async function checkSources(request: ConvertRequest, args: ParsedArguments, broken: string[]): Promise<ImageSpec[]> {
   const { snapshot, sourceCache } = request;
   const specs: ImageSpec[] = [];
   for (const name of request.sources) {
@@ -59,6 +68,7 @@ async function checkSources(request: ConvertRequest, args: ParsedArguments): Pro
     const image = await openSnapshot(named);
     // what was guessed stays as it was guessed now
     specs.push({ ...named.spec, format: image.driver.format });
+    broken.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
     await image.close();
   }
   return specs;
@@ -106,6 +116,7 @@ async function convert(
       compressed: args.has("c"),
       sync: options.cache.sync,
       signal,
+      ...(request.bitmaps === undefined ? {} : { bitmaps: request.bitmaps }),
       ...(request.rate === undefined ? {} : { rate: request.rate }),
       ...(request.salvage ? { onUnreadable: args.has("q") ? () => undefined : salvageWarnings(terminal, line) } : {}),
       ...(request.threads === undefined ? {} : { threads: Math.min(request.threads, availableParallelism()) }),

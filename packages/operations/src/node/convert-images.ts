@@ -8,6 +8,7 @@ import {
   type Io,
   type Storage,
 } from "@img/format-core";
+import { checkCopiedBitmaps, checkSourceBitmaps, copyBitmapsIo, type CopiedBitmaps } from "../bitmap/copy-bitmaps.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "../convert/convert-options.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
@@ -17,7 +18,7 @@ import { newImageReferences } from "./new-image-references.ts";
 import { openImageIo } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
-import { runConversion, type Conversion } from "./run-conversion.ts";
+import { runConversion, type Conversion, type Destination } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
@@ -38,6 +39,8 @@ export interface ConvertImagesSyncOptions
   readonly targetIsZero?: boolean;
   /** With {@link skipCreate}: leave alone what the target shows already. Default `false`. A new image with another one below it always does. */
   readonly onlyDifferences?: boolean;
+  /** Copy persistent bitmaps as well, see `copyBitmaps`; there is one source then. Default: they are left out. */
+  readonly bitmaps?: CopiedBitmaps;
   /** Make the target durable before saying that all is well. Default `true`. */
   readonly sync?: boolean;
   /** The formats of sources and target. With formats of your own, one thread does it all. Default: qcow2 and raw. */
@@ -87,6 +90,9 @@ function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<Conve
   if (options.sources.length === 0) {
     throw new RangeError("sources: expected at least one");
   }
+  if (options.bitmaps !== undefined && options.sources.length > 1) {
+    throw new RangeError(`sources: expected one, whose bitmaps are copied: found ${String(options.sources.length)}`);
+  }
   const settings = convertSettings({
     ...options,
     parallel,
@@ -97,6 +103,10 @@ function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<Conve
   return yield* withImages(sources, function* () {
     for (const spec of options.sources) {
       sources.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { formats }));
+    }
+    const [first] = sources;
+    if (options.bitmaps !== undefined && first !== undefined) {
+      checkSourceBitmaps(first, options.bitmaps);
     }
     const conversion: Conversion = { options, settings, formats, sources };
     return options.skipCreate === true ? yield* convertInto(conversion) : yield* convertNew(conversion);
@@ -145,7 +155,7 @@ function* fillNew(
   const isShown = backing !== undefined;
   const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
   const destination = { path: file.path, settings: { ...settings, targetIsZero, onlyDifferences: isShown } };
-  return yield* withImages([image], () => runConversion(conversion, image, destination));
+  return yield* withImages([image], () => fill(conversion, image, destination));
 }
 
 /** Writes into an image that exists. */
@@ -157,7 +167,20 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
   }
   const durable = options.sync !== false;
   const image = yield* openImageIo({ blocking: "small", ...target, writable: true, durable }, { formats });
-  return yield* withImages([image], () => runConversion(conversion, image, { path: target.path, settings }));
+  return yield* withImages([image], () => fill(conversion, image, { path: target.path, settings }));
+}
+
+/** Copies what is to be copied into an open image. */
+function* fill(conversion: Conversion, image: FormatAccess, destination: Destination): Io<ConvertImagesResult> {
+  const { options, sources } = conversion;
+  const [source] = sources;
+  if (options.bitmaps === undefined || source === undefined) {
+    return yield* runConversion(conversion, image, destination);
+  }
+  checkCopiedBitmaps(source, image, options.bitmaps);
+  const result = yield* runConversion(conversion, image, destination);
+  yield* copyBitmapsIo(source, image, options.bitmaps);
+  return result;
 }
 
 function allStorages(images: readonly FormatAccess[]): Storage[] {

@@ -25,7 +25,7 @@ export interface Conversion {
 }
 
 /** Where a conversion writes. */
-interface Destination {
+export interface Destination {
   /** The file under which other threads find the target now. */
   readonly path: string;
   readonly settings: ConvertSettings;
