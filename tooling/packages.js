@@ -52,11 +52,20 @@ export const PACKAGES = {
     node: EVERYTHING,
   },
   "@img/interop-browser": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-adapters", "@img/sync", "@img/operations"],
+    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-adapters", "@img/sync", "@img/operations", "@img/nbd"],
     node: ["src/host/**"],
   },
   "@img/bench": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/sync", "@img/operations", "@img/testing"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-fs",
+      "@img/sync",
+      "@img/operations",
+      "@img/nbd",
+      "@img/testing",
+    ],
     node: EVERYTHING,
   },
   // Imports nothing: it builds, packs and installs all that is published.
