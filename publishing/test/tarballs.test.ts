@@ -20,6 +20,7 @@ interface PackedManifest extends Manifest {
 const ALLOWED = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
   /^dist\/([a-z0-9-]+\/)*[A-Za-z0-9_-]+\.(js|js\.map|d\.ts)$/,
+  /^dist\/man\/[a-z-]+\.1$/,
   /^src\/([a-z0-9-]+\/)*[a-z0-9-]+\.ts$/,
 ];
 

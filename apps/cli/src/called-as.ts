@@ -4,7 +4,7 @@ import { version } from "./version.ts";
 const qemuVersion = "7.2.22";
 
 /** Whether the program is called by the name of one of QEMU's. */
-export function isQemuName(program: string): boolean {
+function isQemuName(program: string): boolean {
   return program === "qemu-img" || program === "qemu-io";
 }
 
