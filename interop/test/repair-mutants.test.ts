@@ -110,7 +110,10 @@ test("mutated images are repaired without losing anything, or left alone", () =>
       expect(runSync(planRepair(planned, { mode: "all" })), what).toEqual(done);
     }
     expect(repaired(bytes)?.done.stepCount, what).toBe(0);
-    expect(done.after.corruptions, what).toBeLessThanOrEqual(done.before.corruptions);
+    if (done.after.complete) {
+      // otherwise nobody knows whether copies may be written in place
+      expect(done.after.corruptions, what).toBeLessThanOrEqual(done.before.corruptions);
+    }
     worse += done.after.corruptions > 0 ? 1 : 0;
     clean += done.before.corruptions > 0 && done.after.corruptions === 0 ? 1 : 0;
     if (index % toolEvery === 0 && done.after.corruptions + done.after.leaks + done.after.checkErrors === 0) {
