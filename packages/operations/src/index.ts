@@ -96,9 +96,9 @@ export {
   type NewBacking,
   type RebaseOptions,
   type RebaseResult,
-  type RebasingDriver,
 } from "./rebase/rebase.ts";
 export {
+export type { RebasingDriver } from "./rebase/rebase-job.ts";
   resizeImage,
   resizeImageSync,
   type NewSize,

@@ -33,6 +33,7 @@ import { loadBitmapTable } from "./bitmaps/bitmap-table.ts";
 import { findUsableBitmap } from "./bitmaps/find-bitmap.ts";
 import type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 import { readBitmap, type DirtyExtent } from "./bitmaps/read-bitmap.ts";
+import { headerWithBacking, type BackingReference } from "./amend/change-backing.ts";
 import { describeImage } from "./describe-image.ts";
 import type { HeaderExtension } from "./header/extensions.ts";
 import type { Qcow2Header } from "./header/header.ts";
@@ -46,6 +47,7 @@ import type { Snapshot } from "./snapshots/snapshot.ts";
 import { loadInfo } from "./open/load-info.ts";
 import { subclusterCount } from "./header/layout.ts";
 import { DiskContents } from "./mapping/disk-contents.ts";
+import type { HeaderContents } from "./header/serialize-header.ts";
 import {
   addBitmap,
   clearBitmap,
@@ -61,6 +63,7 @@ import type { ImageWriter } from "./write/image-writer.ts";
 import { makeEmpty } from "./write/make-empty.ts";
 import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
 import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
+import { replaceHeader } from "./write/replace-header.ts";
 import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
 import { createSnapshot, type NewSnapshot } from "./write/snapshots/create-snapshot.ts";
 import { deleteSnapshot } from "./write/snapshots/delete-snapshot.ts";
@@ -311,6 +314,59 @@ export class Qcow2Image implements FormatDriver {
   }
 
   /** The snapshots in the image, in the order of its table. */
+  /**
+   * Names another image below, or with `null` none; nothing is copied. The image goes on showing the one that it was opened with until it is closed. Durable,
+   * and all at once. Runs alone: in `FormatIo.exclusive`.
+   * @throws ImgError as {@link headerWithBacking}; `ERR_IMG_NO_SPACE` when the first cluster has no room for the name, `ERR_IMG_LIMIT` when it is too long
+   */
+  *changeBacking(backing: BackingReference | null): Io<void> {
+    yield* this.#rewriteHeader((loaded) => headerWithBacking(loaded, backing));
+  }
+
+  /** {@link ensureZeroMapping} for an image that is going to have another one below: says that the range is zero even if nothing shows. */
+  *hideBelow(offset: GuestOffset, length: number): Io<HandledRange> {
+    try {
+      return yield* this.#writing().clear(offset, length, "hide");
+    } catch (error) {
+      if (isImgError(error, "ERR_IMG_UNSUPPORTED")) {
+        return { offset, length: 0 };
+      }
+      throw error;
+    }
+  }
+
+  *#rewriteHeader(next: (loaded: LoadedHeader) => HeaderContents): Io<void> {
+    const writer = this.#writing();
+    const { storage } = this.#parts;
+    yield* this.#settle(writer);
+    const loaded = yield* loadHeader(storage);
+    const isBroken = (): boolean => writer.isBroken;
+    yield* replaceHeader({ storage, header: writer.header, loaded, isBroken }, next(loaded));
+    yield* this.#reload();
+  }
+
+  /** Writes everything, and says so. The next change begins like the first. */
+  *#settle(writer: ImageWriter): Io<void> {
+    this.#space?.close();
+    yield* this.flush();
+    yield* writer.saveBitmaps();
+    yield* writer.finish();
+    yield* this.sync();
+  }
+
+  /** Reads the header and the tables anew. */
+  *#reload(): Io<void> {
+    const loaded = yield* loadHeader(this.#parts.storage);
+    const info = yield* loadInfo(this.#parts.storage, loaded);
+    const writer = yield* this.#parts.openWriter(loaded, info);
+    this.#tables.clear();
+    this.#header = loaded.header;
+    this.#extensions = loaded.extensions;
+    this.#info = info;
+    this.#tables = new ImageTables({ ...this.#parts, header: loaded.header, snapshot: undefined, writer });
+    this.#attach(writer);
+  }
+
   get snapshots(): readonly Snapshot[] {
     return this.#info.snapshots;
   }

@@ -20,9 +20,9 @@ import { entryIndex, freeState, l1Index, pinSlice, type PinnedSlice, type WriteC
 
 /**
  * What becomes of cleared clusters: `keep` they read as zero and keep their host clusters · `free` they read as zero, host clusters are
- * freed · `unallocate` what is below shows, host clusters are freed.
+ * freed · `unallocate` what is below shows, host clusters are freed · `hide` as `keep`, and their entries say so even if nothing is below.
  */
-export type ClearMode = "keep" | "free" | "unallocate";
+export type ClearMode = "keep" | "free" | "unallocate" | "hide";
 
 const unallocated: ClusterState = { host: undefined, compressed: undefined, copied: false, data: 0, zero: 0 };
 
@@ -65,12 +65,12 @@ function sliceEnd(context: WriteContext, guest: number): number {
 
 function* clearPart(context: WriteContext, start: number, end: number, mode: ClearMode): Io<number> {
   const index = l1Index(context, start);
-  const shows = context.backed && mode !== "unallocate";
+  const shows = (context.backed && mode !== "unallocate") || mode === "hide";
   if (context.l2Tables.offset(index) === 0 && !shows) {
     // nothing is allocated and nothing shows: it is as clear as it can be
     return yield* clearDataFile(context, start, end, mode);
   }
-  if (!context.canMarkZero && mode !== "unallocate" && (context.backed || mode === "keep")) {
+  if (!context.canMarkZero && mode !== "unallocate" && (shows || mode === "keep")) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", "version 2 images can't mark clusters as zero");
   }
   const l2Offset = yield* context.l2Tables.ensure(index);
@@ -110,8 +110,8 @@ function* clearDataFile(context: WriteContext, start: number, end: number, mode:
   const length = Math.min(end, context.size) - start;
   if (layout.externalDataFile && length > 0) {
     if (dataFileRaw) {
-      yield* zeroStorage(data, start, length, { allocate: mode === "keep" });
-    } else if (mode !== "keep" && context.passDiscards) {
+      yield* zeroStorage(data, start, length, { allocate: mode === "keep" || mode === "hide" });
+    } else if (mode !== "keep" && mode !== "hide" && context.passDiscards) {
       yield* discardStorage(data, start, Math.min(length, Math.max(data.size - start, 0)));
     }
   }
@@ -136,7 +136,7 @@ function clearEntries(context: WriteContext, slice: PinnedSlice, start: number, 
     encodeState(slice.table.view, index, cleared, layout);
     caches.l2.markDirty(slice.offset);
     if (cleared.host === undefined) {
-      freeState(context, state, mode !== "keep" && context.passDiscards);
+      freeState(context, state, mode !== "keep" && mode !== "hide" && context.passDiscards);
     }
   }
 }
@@ -150,10 +150,10 @@ function clearedState(context: WriteContext, state: ClusterState, mask: number, 
     return nothing && state.zero === 0 ? state : unallocated;
   }
   const shows = (mask & ~state.zero) >>> 0;
-  if (nothing && (shows === 0 || !context.backed)) {
+  if (nothing && (shows === 0 || (!context.backed && mode !== "hide"))) {
     return state;
   }
-  const keeps = mode === "keep" || !whole || context.discardNoUnref;
+  const keeps = mode === "keep" || mode === "hide" || !whole || context.discardNoUnref;
   if (keeps && state.host !== undefined) {
     const zero = (state.zero | mask) >>> 0;
     const data = (state.data & ~mask) >>> 0;

@@ -76,6 +76,11 @@ export class HeaderWriter {
     yield* this.#write(bytes, headerLayout.size);
   }
 
+  /** All fields at once. */
+  *setFirstSector(bytes: Uint8Array): Io<void> {
+    yield* this.#write(new DataView(bytes.slice().buffer), 0);
+  }
+
   *setIncompatibleFeatures(features: FeatureBits): Io<void> {
     yield* this.#write(featureBytes(features), headerLayout.incompatibleFeatures);
   }
