@@ -26,7 +26,7 @@ import {
   type WrittenShape,
 } from "../src/written-image.ts";
 
-const programs = Math.ceil(25 * runScale);
+const programs = Math.ceil(18 * runScale);
 const roundsPerProgram = 10;
 
 type Step =

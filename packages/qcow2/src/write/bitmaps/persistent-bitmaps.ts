@@ -133,8 +133,15 @@ export class PersistentBitmaps {
   }
 
   *#writeFlags(target: DirectoryTarget, before: readonly BitmapRecord[], after: readonly BitmapRecord[]): Io<void> {
-    if (this.#place !== undefined) {
-      yield* writeFlags(target, this.#place, inUse(before, this.#open), after);
+    const place = this.#place;
+    if (place !== undefined) {
+      const there = inUse(before, this.#open);
+      // what fails may be there all the same, and nobody would record what it says is recorded
+      yield* target.header.change(
+        () => writeFlags(target, place, there, after),
+        () => writeFlags(target, place, after, there),
+        () => undefined,
+      );
     }
   }
 
