@@ -284,6 +284,8 @@ export class Qcow2Image implements FormatDriver {
 
   *resizeShrink(size: number): Io<void> {
     yield* this.#resizeMutex.run(() => this.#resize(size, (context) => shrinkDisk(context, size)));
+    // what was recorded behind the end is gone for good, also when the disk grows again
+    yield* this.#writing().saveBitmaps();
   }
 
   /**
