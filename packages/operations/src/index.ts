@@ -46,6 +46,7 @@ export {
 } from "./filters/debug-rules.ts";
 export { DebugStorage, debugStorageIn, type DebugStorageOptions } from "./filters/debug-storage.ts";
 export { DelayedStorage } from "./filters/delayed-storage.ts";
+export { FixedStorage } from "./filters/fixed-storage.ts";
 export { ImageStorage } from "./filters/image-storage.ts";
 export { LimitedStorage, type LimitedStorageOptions } from "./filters/limited-storage.ts";
 export {
@@ -97,8 +98,8 @@ export {
   type RebaseOptions,
   type RebaseResult,
 } from "./rebase/rebase.ts";
-export {
 export type { RebasingDriver } from "./rebase/rebase-job.ts";
+export {
   resizeImage,
   resizeImageSync,
   type NewSize,

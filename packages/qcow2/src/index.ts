@@ -33,6 +33,7 @@ export type { Qcow2Header } from "./header/header.ts";
 export { headerLayout } from "./header/layout.ts";
 export { parseHeader } from "./header/parse-header.ts";
 export { serializeHeader, type HeaderContents } from "./header/serialize-header.ts";
+export type { HostRegion, HostRegions } from "./host-regions.ts";
 export type { ImageTables } from "./image-tables.ts";
 export type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 export type { Qcow2OpenOptions } from "./open/open-options.ts";

@@ -38,6 +38,7 @@ import { describeImage } from "./describe-image.ts";
 import type { HeaderExtension } from "./header/extensions.ts";
 import type { Qcow2Header } from "./header/header.ts";
 import { loadHeader, type LoadedHeader } from "./header/load-header.ts";
+import { loadHostRegions, type HostRegions } from "./host-regions.ts";
 import type { ClusterMapping } from "./mapping/cluster-mapping.ts";
 import type { Qcow2Info } from "./qcow2-info.ts";
 import { ImageTables, type ImageTablesParts } from "./image-tables.ts";
@@ -46,8 +47,8 @@ import { findSnapshot, type SnapshotSelector } from "./snapshots/find-snapshot.t
 import type { Snapshot } from "./snapshots/snapshot.ts";
 import { loadInfo } from "./open/load-info.ts";
 import { subclusterCount } from "./header/layout.ts";
-import { DiskContents } from "./mapping/disk-contents.ts";
 import type { HeaderContents } from "./header/serialize-header.ts";
+import { DiskContents } from "./mapping/disk-contents.ts";
 import {
   addBitmap,
   clearBitmap,
@@ -62,8 +63,8 @@ import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
 import { makeEmpty } from "./write/make-empty.ts";
 import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
-import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
 import { replaceHeader } from "./write/replace-header.ts";
+import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
 import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
 import { createSnapshot, type NewSnapshot } from "./write/snapshots/create-snapshot.ts";
 import { deleteSnapshot } from "./write/snapshots/delete-snapshot.ts";
@@ -315,7 +316,6 @@ export class Qcow2Image implements FormatDriver {
     });
   }
 
-  /** The snapshots in the image, in the order of its table. */
   /**
    * Names another image below, or with `null` none; nothing is copied. The image goes on showing the one that it was opened with until it is closed. Durable,
    * and all at once. Runs alone: in `FormatIo.exclusive`.
@@ -369,6 +369,7 @@ export class Qcow2Image implements FormatDriver {
     this.#attach(writer);
   }
 
+  /** The snapshots in the image, in the order of its table. */
   get snapshots(): readonly Snapshot[] {
     return this.#info.snapshots;
   }
@@ -561,6 +562,14 @@ export class Qcow2Image implements FormatDriver {
   *clusterUsage(): Io<ClusterUsage> {
     yield* this.flush();
     return yield* loadClusterUsage(this.#parts.storage);
+  }
+
+  /**
+   * Tells what lies where in the image's storage: for tools that watch what is done with it. Of an image that is written, it always tells how things are.
+   * @param storage - what the tables are read from. Default: the image's own
+   */
+  hostRegions(storage: Storage = this.#parts.storage): Io<HostRegions> {
+    return loadHostRegions(storage, this.#header, this.#writer?.caches);
   }
 
   onIdle(): void {

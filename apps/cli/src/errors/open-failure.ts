@@ -33,9 +33,11 @@ export function openFailure(error: unknown, image: FailedImage, exitCode = 1): u
 function explain(error: ImgError, image: FailedImage): { readonly reason: string; readonly hint?: string } {
   const { format, path, storages = {} } = image.spec;
   // what isn't a file says itself what couldn't be reached
-  const host = openerForLocation(path, storages) === undefined ? strerror(error.code) : undefined;
-  if (host !== undefined) {
-    return { reason: explainHostError(error, host, path) };
+  // a file may lie below filters
+  const file = openerForLocation(path, storages) === undefined ? path : fileName(error.subject);
+  const host = file === undefined ? undefined : strerror(error.code);
+  if (host !== undefined && file !== undefined) {
+    return { reason: explainHostError(error, host, file) };
   }
   if (error.code === "ERR_IMG_UNKNOWN_FORMAT" && format !== undefined) {
     return {

@@ -3,8 +3,12 @@ import { CommandError } from "../errors/command-error.ts";
 import { noPlugins, type Plugins } from "../plugins/plugins.ts";
 import { parseKeyValues } from "../values/key-values.ts";
 import { optionsFromJson, optionsFromKeyValues } from "./blockdev-options.ts";
-import { blockdevSpec, type BlockdevSpec } from "./blockdev-spec.ts";
+import { blockdevSpec, nodeSpec, type BlockdevSpec } from "./blockdev-spec.ts";
 import { hashOrdered } from "./hash-order.ts";
+import { blockNode } from "./nodes/block-nodes.ts";
+import { filterDrivers } from "./nodes/filter-drivers.ts";
+import type { NodeContext } from "./nodes/node-context.ts";
+import { protocolOptions } from "./nodes/protocol-options.ts";
 import { qemuJsonLine } from "../output/qemu-json.ts";
 
 /** An image as a command line names it. */
@@ -24,11 +28,13 @@ export interface NameOptions {
   readonly imageOpts?: boolean;
   /** Formats and protocols beside our own. Default: none. */
   readonly plugins?: Plugins;
+  /** What is below filters. Default: nothing is opened that isn't named, and there are no throttle groups. */
+  readonly nodes?: Pick<NodeContext, "groups" | "gate" | "forceShare">;
 }
 
 /** Protocols of QEMU that aren't files. A name that begins with something else and a colon is of no known kind. */
 const otherProtocols =
-  /^(?:blkdebug|blkverify|fat|ftps?|gluster(?:\+\w+)?|https?|iscsi|iser|nbd(?:\+unix|\+tcp)?|nfs|null-(?:aio|co)|nvme|rbd|replication|ssh|vxhs)$/;
+  /^(?:blkverify|fat|ftps?|gluster(?:\+\w+)?|https?|iscsi|iser|nbd(?:\+unix|\+tcp)?|nfs|null-(?:aio|co)|nvme|rbd|replication|ssh|vxhs)$/;
 
 /**
  * What a name on the command line stands for: a path, with or without `file:`, `json:{…}`, or, with `imageOpts`, `key=value,…`. A path with
@@ -38,12 +44,32 @@ const otherProtocols =
  */
 export function nameImage(name: string, options: NameOptions = {}): NamedImage {
   const { format, plugins = noPlugins } = options;
+  const context: NodeContext = {
+    groups: new Map(),
+    gate: "deny-all",
+    forceShare: false,
+    ...options.nodes,
+    plugins,
+    locate: (each) => plainPath(each, plugins),
+  };
   try {
     if (options.imageOpts === true) {
-      return described(name, blockdevSpec(optionsFromKeyValues(parseKeyValues(name)), plugins, format));
+      return described(name, blockdevSpec(optionsFromKeyValues(parseKeyValues(name)), context, format));
     }
     if (name.startsWith("json:")) {
-      return described(name, blockdevSpec(optionsFromJson(name.slice("json:".length)), plugins, format));
+      return described(name, blockdevSpec(optionsFromJson(name.slice("json:".length)), context, format));
+    }
+    const node = protocolOptions(name);
+    if (node !== undefined && filterDrivers.includes(format ?? "")) {
+      const spec = blockdevSpec(node, context, format);
+      return { name, filename: name, spec };
+    }
+    if (node !== undefined) {
+      const spec = nodeSpec(
+        blockNode(node, { ...context, describe: (each) => blockdevSpec(each, context) }, name),
+        plugins,
+      );
+      return { name, filename: name, spec: { ...spec, ...(format === undefined ? {} : { format }) } };
     }
     const path = plainPath(name, plugins);
     const bare = format === "file" || format === "host_device";

@@ -5,6 +5,7 @@ import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { nameImage, type NamedImage, type NameOptions } from "./image-name.ts";
+import { nodeOptions } from "./nodes/node-options.ts";
 
 /** How a command opens its images, beside what their names say. */
 export interface OpenNamedOptions extends Partial<Pick<ImageSpec, "snapshot" | "inspect" | "direct">> {
@@ -17,6 +18,8 @@ export interface SpecifiedImage extends NamedImage {
   readonly spec: ImageSpec;
   /** Asked for as the bare file rather than as an image. */
   readonly bare: boolean;
+  /** The driver of the filter that it is asked for through, if there is one at the top. */
+  readonly filter?: string | undefined;
   /** The formats to open it with. */
   readonly options: OpenImageOptions;
 }
@@ -36,15 +39,22 @@ export function imageSpec(
   if (imageOpts && format !== undefined) {
     throw new CommandError("--image-opts and --format are mutually exclusive", withExitCode(exitCode));
   }
-  const named = nameWithExitCode(name, { format, imageOpts, plugins: args.plugins }, exitCode);
+  const nodes = nodeOptions(args);
+  const named = nameWithExitCode(name, { format, imageOpts, plugins: args.plugins, nodes }, exitCode);
   const spec: ImageSpec = {
-    gate: args.has("isolated") ? "deny-all" : "allow-all",
+    gate: nodes.gate,
     ...(args.has("force-share") ? { forceShare: true } : {}),
     ...pluginStorages(args.plugins),
     ...more,
     ...imageSpecOf(named),
   };
-  return { ...named, spec, bare: named.spec.bare === true, options: pluginFormats(args.plugins) };
+  return {
+    ...named,
+    spec,
+    bare: named.spec.bare === true,
+    filter: named.spec.filter,
+    options: pluginFormats(args.plugins),
+  };
 }
 
 /** Opens what {@link imageSpec} describes. The caller closes it. */
@@ -74,7 +84,7 @@ function openAtOnce({ spec, options }: SpecifiedImage): FormatAccess | undefined
 }
 
 function imageSpecOf(named: NamedImage): ImageSpec {
-  const { bare: _bare, shown: _shown, ...spec } = named.spec;
+  const { bare: _bare, shown: _shown, filter: _filter, ...spec } = named.spec;
   return spec;
 }
 

@@ -9,7 +9,7 @@ import { errnoText, IoError } from "./io-error.ts";
 import { ioNumber } from "./io-number.ts";
 import type { IoOpenRequest } from "./io-session.ts";
 import { ioSize } from "./io-size.ts";
-import { checkOnDisk, oneRange, timed } from "./transfer.ts";
+import { checkOnDisk, oneRange, timed, whileWriting } from "./transfer.ts";
 
 /** A run of the disk, and whether the image itself says what is there. */
 interface AllocationRun {
@@ -33,7 +33,14 @@ async function allocatedBytes(image: FormatAccess, offset: number, count: number
   return found;
 }
 
-async function map({ image, session }: IoContext): Promise<void> {
+/** The image whose tables say what there is. */
+function shownImage({ image, session }: IoContext): FormatAccess {
+  return session.image?.shown ?? image;
+}
+
+async function map(context: IoContext): Promise<void> {
+  const { session } = context;
+  const image = shownImage(context);
   const size = Math.ceil(image.size / 512) * 512;
   for (let at = 0; at < size;) {
     const first = await allocationAt(image, at, size - at);
@@ -55,14 +62,21 @@ function sizeAndHex(bytes: number): string {
   return `${ioSize(bytes)} (0x${bytes.toString(16)})`;
 }
 
-async function printInfo({ image, session }: IoContext): Promise<void> {
+const protocols = ["blkdebug", "null-co", "null-aio"];
+
+async function printInfo(context: IoContext): Promise<void> {
+  const { session } = context;
+  const image = shownImage(context);
+  const filter = session.image?.filter;
   const found = qemuInfo(await info(image, { filename: "" }));
   const clusterSize = found["cluster-size"] ?? 0;
   const lines = [
-    `format name: ${found.format}`,
+    `format name: ${filter ?? found.format}`,
+    // QEMU says so of what is a protocol, too
+    ...(filter !== undefined && protocols.includes(filter) ? [`format name: ${filter}`] : []),
     `cluster size: ${ioSize(clusterSize)}`,
     `vm state offset: ${ioSize(vmStateOffset(image.size, clusterSize, found["format-specific"]?.data["extended-l2"] === true))}`,
-    ...specificLines(found),
+    ...(filter === undefined ? specificLines(found) : []),
   ];
   await session.print(`${lines.join("\n")}\n`);
 }
@@ -98,6 +112,9 @@ async function truncate(context: IoContext): Promise<void> {
     if (error instanceof RangeError) {
       throw session.fault("The new size must be a multiple of 512");
     }
+    if (isImgError(error, "ERR_IMG_UNSUPPORTED") && image.driver.format === "raw") {
+      throw session.fault("Image format driver does not support resize");
+    }
     throw session.fault(isImgError(error) ? errnoText(error) : String(error));
   }
 }
@@ -113,6 +130,7 @@ function openRequest(args: CommandArguments, name: string | undefined): IoOpenRe
     discard: args.value("d"),
     aio: args.value("i") ?? (args.has("k") ? "native" : undefined),
     forceShare: args.has("U"),
+    copyOnRead: args.has("C"),
   };
 }
 
@@ -182,7 +200,9 @@ export const imageCommands: readonly IoCommand[] = [
     words: [1, 2],
     usage: "offset [count]",
     summary: "checks if offset is allocated in the file",
-    run: async ({ args, image, session }: IoContext): Promise<void> => {
+    run: async (context: IoContext): Promise<void> => {
+      const { args, session } = context;
+      const image = shownImage(context);
       const [offsetText = "", countText] = args.operands;
       const offset = ioNumber(offsetText);
       const count = countText === undefined ? 512 : ioNumber(countText);
@@ -213,7 +233,7 @@ export const imageCommands: readonly IoCommand[] = [
       const { image, session } = context;
       await timed(context, report, range, async () => {
         if (session.image?.ignoresDiscards !== true) {
-          await image.discardToAny(range.offset, range.total);
+          await whileWriting(context, range, () => image.io.discardToAny(range.offset, range.total));
         }
       });
     },

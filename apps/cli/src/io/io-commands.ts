@@ -1,3 +1,4 @@
+import { breakCommands } from "./break-commands.ts";
 import { imageCommands } from "./image-commands.ts";
 import type { IoCommand } from "./io-command.ts";
 import { readCommands } from "./read-commands.ts";
@@ -6,6 +7,7 @@ import { writeCommands } from "./write-commands.ts";
 
 /** All commands, in the order of the help. */
 export const ioCommands: readonly IoCommand[] = [
+  ...breakCommands,
   ...readCommands,
   ...writeCommands,
   ...imageCommands,

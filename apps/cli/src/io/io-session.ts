@@ -45,11 +45,19 @@ export class IoSession {
     if (this.#image !== undefined) {
       throw this.fault("file open already, try 'help close'");
     }
-    this.#image = await this.#open(request);
+    const image = await this.#open(request);
+    this.#image = image;
+    if (image.breakpoints !== undefined) {
+      image.breakpoints.listener = {
+        onSuspend: (tag) => void this.print(`blkdebug: Suspended request '${tag}'\n`),
+        onResume: (tag) => void this.print(`blkdebug: Resuming request '${tag}'\n`),
+      };
+    }
   }
 
   /** Closes the image, if there is one. */
   async close(): Promise<void> {
+    this.#image?.breakpoints?.clear();
     await this.settle();
     const image = this.#image;
     this.#image = undefined;
@@ -81,6 +89,13 @@ export class IoSession {
       this.#pending.delete(settled);
     });
     this.#pending.add(settled);
+  }
+
+  /** Lets what can go on do so. */
+  async turn(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
   }
 
   /** Waits for all requests in the background. */
@@ -172,6 +187,8 @@ export interface IoOpenRequest {
   readonly discard: string | undefined;
   readonly aio: string | undefined;
   readonly forceShare: boolean;
+  /** What is read from below stays in the image. */
+  readonly copyOnRead: boolean;
 }
 
 /** Opens images for a session. */

@@ -1,3 +1,4 @@
+import { IoVector } from "@img/io-vector";
 import { dumpBytes } from "./dump-bytes.ts";
 import type { IoCommand, IoContext } from "./io-command.ts";
 import { IoError } from "./io-error.ts";
@@ -15,7 +16,8 @@ interface Expected {
 }
 
 async function read(context: IoContext, range: TransferRange, expected: Expected | undefined): Promise<void> {
-  const { args, image } = context;
+  const { args, image, session } = context;
+  const { copyOnRead } = session.image ?? {};
   checkOnDisk(context, report, range.offset, range.total);
   const bytes = new Uint8Array(range.total);
   const matches = (): boolean => expected === undefined || isFilled(bytes, expected);
@@ -23,7 +25,10 @@ async function read(context: IoContext, range: TransferRange, expected: Expected
     context,
     report,
     range,
-    () => image.read(bytes, range.offset),
+    async () =>
+      copyOnRead === undefined
+        ? image.read(bytes, range.offset)
+        : copyOnRead.read(IoVector.single(bytes), range.offset),
     () => (matches() ? "" : mismatch(range, expected)) + (args.has("v") ? dumpBytes(bytes, range.offset) : ""),
   );
   if (!matches()) {

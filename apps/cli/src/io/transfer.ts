@@ -1,3 +1,4 @@
+import { runAsync, type Io } from "@img/format-core";
 import type { IoContext } from "./io-command.ts";
 import { errnoText, IoError } from "./io-error.ts";
 import { ioReport } from "./io-report.ts";
@@ -74,4 +75,14 @@ export function checkOnDisk({ image }: IoContext, { verb }: TransferReport, offs
   if (offset + total > Math.ceil(image.size / 512) * 512) {
     throw new IoError(`${verb} failed: Input/output error`);
   }
+}
+
+/** Changes a range of the disk, while what is read of it isn't copied from below. */
+export function whileWriting(
+  { session }: IoContext,
+  { offset, total }: Pick<TransferRange, "offset" | "total">,
+  work: () => Io<void>,
+): Promise<void> {
+  const { copyOnRead } = session.image ?? {};
+  return runAsync(copyOnRead === undefined ? work() : copyOnRead.whileWriting(offset, total, work));
 }

@@ -1,10 +1,20 @@
 import { readFile } from "node:fs/promises";
+import type { Io } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
 import { strerror } from "../errors/strerror.ts";
 import type { IoCommand, IoContext } from "./io-command.ts";
 import { IoError } from "./io-error.ts";
 import { patternByte } from "./io-number.ts";
 import { inBackground } from "./read-commands.ts";
-import { checkOnDisk, manyRanges, oneRange, timed, type TransferRange, type TransferReport } from "./transfer.ts";
+import {
+  checkOnDisk,
+  manyRanges,
+  oneRange,
+  timed,
+  whileWriting,
+  type TransferRange,
+  type TransferReport,
+} from "./transfer.ts";
 
 const report: TransferReport = { verb: "write", done: "wrote" };
 
@@ -13,14 +23,18 @@ const defaultByte = 0xcd;
 
 async function write(context: IoContext, range: TransferRange, bytes: Uint8Array): Promise<void> {
   checkOnDisk(context, report, range.offset, range.total);
-  await timed(context, report, range, () => withAccess(context, () => context.image.write(bytes, range.offset)));
+  await timed(context, report, range, () =>
+    withAccess(context, range, () => context.image.io.write(IoVector.single(bytes), range.offset)),
+  );
 }
 
 async function writeZeroes(context: IoContext, range: TransferRange): Promise<void> {
   const { args, image } = context;
   checkOnDisk(context, report, range.offset, range.total);
   const method = args.has("u") ? "discardToZero" : "writeZeroes";
-  await timed(context, report, range, () => withAccess(context, () => image[method](range.offset, range.total)));
+  await timed(context, report, range, () =>
+    withAccess(context, range, () => image.io[method](range.offset, range.total)),
+  );
 }
 
 async function writeCompressed(context: IoContext, range: TransferRange, bytes: Uint8Array): Promise<void> {
@@ -34,13 +48,16 @@ async function writeCompressed(context: IoContext, range: TransferRange, bytes: 
   if (range.offset % block !== 0 || (end % block !== 0 && end !== image.size)) {
     throw new IoError("write failed: Invalid argument");
   }
-  await timed(context, report, range, () => image.writeCompressed(bytes, range.offset));
+  await timed(context, report, range, () =>
+    withAccess(context, range, () => image.io.writeCompressed(IoVector.single(bytes), range.offset)),
+  );
 }
 
-/** `-f`: it is durable when the command is done. */
-async function withAccess({ args, image }: IoContext, work: () => Promise<void>): Promise<void> {
-  await work();
-  if (args.has("f")) {
+/** With `-f`, and unless the cache mode says otherwise, it is durable when the command is done. */
+async function withAccess(context: IoContext, range: TransferRange, work: () => Io<void>): Promise<void> {
+  const { args, image, session } = context;
+  await whileWriting(context, range, work);
+  if (args.has("f") || session.image?.writesThrough === true) {
     await image.flush();
     await image.sync();
   }

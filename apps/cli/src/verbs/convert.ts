@@ -5,6 +5,7 @@ import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { convertFailure } from "../errors/convert-failure.ts";
 import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
+import { nodeOptions } from "../images/nodes/node-options.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
@@ -83,7 +84,7 @@ function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage 
     const path = plainPath(request.target, args.plugins);
     return { name: request.target, filename: path, spec: { path } };
   }
-  const named = nameImage(request.target, { imageOpts, plugins: args.plugins });
+  const named = nameImage(request.target, { imageOpts, plugins: args.plugins, nodes: nodeOptions(args) });
   if (!request.skipCreate && (named.spec.rawOffset !== undefined || named.spec.rawSize !== undefined)) {
     throw new CommandError(`Could not open '${named.name}': a part of a file can't be created; use -n`);
   }

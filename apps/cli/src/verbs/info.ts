@@ -50,12 +50,17 @@ async function describe(
     await image.close();
   }
   return infos.map((each, index) =>
-    index === 0 && named.bare ? { ...qemuInfo(each), format: protocolOf(named) } : qemuInfo(each),
+    index === 0 && (named.bare || named.filter !== undefined)
+      ? { ...qemuInfo(each), format: protocolOf(named) }
+      : qemuInfo(each),
   );
 }
 
 /** What a bare file or export is of. */
-function protocolOf({ spec }: SpecifiedImage): string {
+function protocolOf({ spec, filter }: SpecifiedImage): string {
+  if (filter !== undefined) {
+    return filter;
+  }
   return openerForLocation(spec.path, spec.storages ?? {}) === undefined ? "file" : "nbd";
 }
 

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { UsageError } from "../arguments/usage-error.ts";
+import { nodeOptions } from "../images/nodes/node-options.ts";
 import { ioCommands } from "../io/io-commands.ts";
 import { IoSession, type IoOpenRequest } from "../io/io-session.ts";
 import { openIoImage } from "../io/open-io-image.ts";
@@ -13,6 +14,8 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
   if (more !== undefined) {
     throw new UsageError("Expecting at most one image file name");
   }
+  // what is wrong with objects is wrong whether or not they are used
+  nodeOptions(args);
   const session = new IoSession(terminal, ioCommands, (request) => openIoImage(request, args, args.value("format")));
   if (name !== undefined) {
     await session.open(firstRequest(args, name));
@@ -33,6 +36,7 @@ function firstRequest(args: ParsedArguments, name: string): IoOpenRequest {
     discard: args.value("discard"),
     aio: args.value("aio") ?? (args.has("native-aio") ? "native" : undefined),
     forceShare: args.has("force-share"),
+    copyOnRead: args.has("copy-on-read"),
   };
 }
 

@@ -285,6 +285,7 @@ export const verbs: readonly Verb[] = [
       { long: "read-only", short: "r", help: "open the image only to read" },
       { long: "snapshot", short: "s", help: "what is written goes to memory, and is lost" },
       { long: "nocache", short: "n", help: "past the host's cache: -t none" },
+      { long: "copy-on-read", short: "C", help: "what is read from the images below stays in the image" },
       { long: "misalign", short: "m", help: "makes no difference; qemu-io has it" },
       { long: "native-aio", short: "k", help: "makes no difference; qemu-io has it" },
       {
@@ -352,7 +353,6 @@ export const verbs: readonly Verb[] = [
     load: () => import("./measure.ts"),
   },
   {
-  {
     name: "rebase",
     summary: "put an image on top of another one, or of none, without changing its disk",
     operands: "filename",
@@ -377,6 +377,7 @@ export const verbs: readonly Verb[] = [
     ],
     load: () => import("./rebase.ts"),
   },
+  {
     name: "resize",
     summary: "change the size of an image",
     operands: "filename [+ | -]size",

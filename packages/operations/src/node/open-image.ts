@@ -12,6 +12,7 @@ import {
 } from "@img/format-core";
 import type { Qcow2OpenOptions } from "@img/qcow2";
 import type { RawOpenOptions } from "@img/raw";
+import { watchRegions } from "../filters/watch-regions.ts";
 import { closesWith } from "./closes-with.ts";
 import { defaultFormats } from "./default-formats.ts";
 import { fileOptions } from "./file-options.ts";
@@ -61,7 +62,9 @@ export function* openImageThrough(spec: ImageSpec, formats: FormatRegistry, gate
     if (spec.backing !== undefined && spec.backing !== null) {
       backing = yield* openImageIo(spec.backing, { formats });
     }
-    return yield* openWith({ formats, gate, storage, spec, backing });
+    const image = yield* openWith({ formats, gate, storage, spec, backing });
+    yield* watchRegions(storage, image.driver);
+    return image;
   } catch (error) {
     yield* closeAfterFailure(storage);
     if (backing !== undefined) {

@@ -1,0 +1,8 @@
+import type { Io, Storage } from "@img/format-core";
+
+/** A node of QEMU's block graph, which gives bytes. */
+export interface BlockNode {
+  /** What the node is called where a location is asked for. */
+  readonly name: string;
+  open(options: { readonly writable: boolean }): Io<Storage>;
+}
