@@ -321,3 +321,28 @@ describe("other filters, next to qemu-io's", { timeout: 60_000 }, () => {
     expect(ourIo("-c", "read 0 1k", "o.qcow2").code).toBe(1);
   });
 });
+
+describe("the VM state, next to qemu-io's", { timeout: 60_000 }, () => {
+  it("is written behind the disk and read there", () => {
+    const lines = [
+      "write -b 0 64k",
+      "read -b -P 205 0 64k",
+      "read -b -P 0 1M 1k",
+      "write -b 100 512",
+      "read -b 512 100",
+    ];
+    expectSame(...commands(...lines, "write -b -P 3 1M 512", "read -b -P 3 1M 512", "map", "length"), "a.qcow2");
+    expectSameDisk("a.qcow2");
+    // each reads what the other one wrote
+    const reads = commands("read -b -P 205 0 64k", "read -b -P 3 1M 512");
+    expect(run("qemu-io", [...reads, "a.qcow2"], ours)).toEqual(run("qemu-io", [...reads, "a.qcow2"], theirs));
+    cpSync(join(theirs, "a.qcow2"), join(ours, "a.qcow2"));
+    expectSame(...reads, "a.qcow2");
+    expectSame(...commands("write -b -z 0 512", "write -b -f 0 512"), "a.qcow2");
+  });
+
+  it("isn't there in raw images, and isn't written read-only", () => {
+    expectSame("-f", "raw", ...commands("write -b 0 64k", "read -b 0 64k"), "a.raw");
+    expectSame("-r", ...commands("write -b 0 1k", "read -b -P 0 0 1k"), "a.qcow2");
+  });
+});

@@ -59,6 +59,7 @@ import {
   type BitmapTarget,
   type NewBitmap,
 } from "./write/bitmaps/bitmap-changes.ts";
+import { readVmState, vmStateOffset, writeVmState } from "./vm-state.ts";
 import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
 import { makeEmpty } from "./write/make-empty.ts";
@@ -562,6 +563,41 @@ export class Qcow2Image implements FormatDriver {
   *clusterUsage(): Io<ClusterUsage> {
     yield* this.flush();
     return yield* loadClusterUsage(this.#parts.storage);
+  }
+
+  /** Guest offset in bytes behind the disk, where the VM state of the active disk is, if there is one. */
+  get vmStateOffset(): number {
+    return vmStateOffset(this.size, this.#tables.layout);
+  }
+
+  /**
+   * Reads the VM state of the disk that is shown; see {@link readVmState}. Runs in `FormatIo.shared`.
+   * @param offset - bytes from where it begins; what was never written reads as zero
+   */
+  *readVmState(into: IoVector, offset: number): Io<void> {
+    this.#checkReadable();
+    this.#checkVmState();
+    yield* readVmState(this.#tables, this.#parts.storage, into, offset);
+  }
+
+  /**
+   * Writes the VM state of the active disk; see {@link writeVmState}. A snapshot that is made afterwards keeps it. Runs in `FormatIo.shared`.
+   * @param offset - bytes from where it begins
+   */
+  *writeVmState(from: IoVector, offset: number): Io<void> {
+    const writer = this.#writing();
+    this.#checkVmState();
+    yield* writer.prepare();
+    yield* this.#resizeMutex.run(() => writeVmState(writer.context, writer.header, this.#tables, from, offset));
+  }
+
+  /** Data files hold the disk, and nothing behind it. */
+  #checkVmState(): void {
+    if (this.#info.externalDataFile) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} has a data file, which can't hold a VM state`, {
+        feature: "VM state",
+      });
+    }
   }
 
   /**

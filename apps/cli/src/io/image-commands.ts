@@ -248,7 +248,11 @@ export const imageCommands: readonly IoCommand[] = [
         await image.flush();
         await image.sync();
       } catch (error) {
-        throw new IoError(`flush failed: ${errnoText(error)}`);
+        if (!isImgError(error)) {
+          throw error;
+        }
+        // qemu-io fails here without a word
+        throw new IoError("", "silent");
       }
     },
   },

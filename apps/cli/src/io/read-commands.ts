@@ -3,6 +3,7 @@ import { dumpBytes } from "./dump-bytes.ts";
 import type { IoCommand, IoContext } from "./io-command.ts";
 import { IoError } from "./io-error.ts";
 import { ioNumber, patternByte } from "./io-number.ts";
+import { checkVmStateRange, readVmState } from "./vm-state-commands.ts";
 import { checkOnDisk, manyRanges, oneRange, timed, type TransferRange, type TransferReport } from "./transfer.ts";
 
 const report: TransferReport = { verb: "read", done: "read" };
@@ -18,17 +19,25 @@ interface Expected {
 async function read(context: IoContext, range: TransferRange, expected: Expected | undefined): Promise<void> {
   const { args, image, session } = context;
   const { copyOnRead } = session.image ?? {};
-  checkOnDisk(context, report, range.offset, range.total);
+  const isVmState = args.has("b");
+  if (isVmState) {
+    checkVmStateRange(range);
+  } else {
+    checkOnDisk(context, report, range.offset, range.total);
+  }
   const bytes = new Uint8Array(range.total);
   const matches = (): boolean => expected === undefined || isFilled(bytes, expected);
   await timed(
     context,
     report,
     range,
-    async () =>
-      copyOnRead === undefined
-        ? image.read(bytes, range.offset)
-        : copyOnRead.read(IoVector.single(bytes), range.offset),
+    async () => {
+      if (isVmState) {
+        await readVmState(context, bytes, range);
+      } else {
+        await (copyOnRead?.read(IoVector.single(bytes), range.offset) ?? image.read(bytes, range.offset));
+      }
+    },
     () => (matches() ? "" : mismatch(range, expected)) + (args.has("v") ? dumpBytes(bytes, range.offset) : ""),
   );
   if (!matches()) {
@@ -71,12 +80,6 @@ function expectedPart(context: IoContext): (range: TransferRange) => Expected | 
   };
 }
 
-function refuseVmState({ args }: IoContext, verb: string): void {
-  if (args.has("b")) {
-    throw new IoError(`${verb} failed: Operation not supported`);
-  }
-}
-
 /** `read`, `readv`, `aio_read`. */
 export const readCommands: readonly IoCommand[] = [
   {
@@ -109,7 +112,6 @@ export const readCommands: readonly IoCommand[] = [
       const part = expectedPart(context);
       const range = oneRange(context);
       const expected = part(range);
-      refuseVmState(context, "read");
       await read(context, range, expected);
     },
   },

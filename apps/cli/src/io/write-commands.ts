@@ -6,6 +6,7 @@ import type { IoCommand, IoContext } from "./io-command.ts";
 import { IoError } from "./io-error.ts";
 import { patternByte } from "./io-number.ts";
 import { inBackground } from "./read-commands.ts";
+import { checkVmStateRange, writeVmState } from "./vm-state-commands.ts";
 import {
   checkOnDisk,
   manyRanges,
@@ -155,7 +156,10 @@ export const writeCommands: readonly IoCommand[] = [
       const { args } = context;
       const range = oneRange(context, args.has("n") ? "" : " without -n");
       if (args.has("b")) {
-        throw new IoError("write failed: Operation not supported");
+        checkVmStateRange(range);
+        const state = await contents(context, range);
+        await timed(context, report, range, () => writeVmState(context, state, range));
+        return;
       }
       if (args.has("z")) {
         await writeZeroes(context, range);

@@ -44,6 +44,7 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   checkSize(resize, size);
   const { context, header } = resize;
   const before = context.size;
+  yield* dropVmState(context, before);
   yield* growL1(context, header, Math.ceil(size / l2Coverage(context)));
   yield* growDataFile(context, size, preallocation);
   yield* zeroTail(context, before, size);
@@ -65,6 +66,20 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
 function l2Coverage(context: WriteContext): number {
   const { clusterSize, entryLength } = context.layout;
   return (clusterSize / entryLength) * clusterSize;
+}
+
+/** What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk. */
+function* dropVmState(context: WriteContext, size: number): Io<void> {
+  const coverage = l2Coverage(context);
+  // nothing limits it, and nothing lies below it
+  const behind: WriteContext = { ...context, size: Number.MAX_SAFE_INTEGER, backed: false };
+  for (let index = Math.ceil(size / coverage); index < context.caches.l1.length; index++) {
+    const end = (index + 1) * coverage;
+    for (let at = index * coverage; at < end && context.l2Tables.offset(index) !== 0;) {
+      const cleared = yield* clearClusters(behind, at, end - at, "unallocate");
+      at = cleared.offset + cleared.length;
+    }
+  }
 }
 
 function* growDataFile(context: WriteContext, size: number, preallocation: Preallocation): Io<void> {
