@@ -1,7 +1,8 @@
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nbdCases } from "./cases/nbd.ts";
 import { commandCases, conversionCases } from "./cases/programs.ts";
 import { randomReadCases } from "./cases/random-reads.ts";
 import { writeCases } from "./cases/writes.ts";
@@ -33,6 +34,7 @@ async function bench(options: BenchOptions): Promise<Result[]> {
       ...commandCases(images, img),
       ...randomReadCases(images),
       ...writeCases(images),
+      ...nbdCases(images, join(dirname(img), "serve.mjs")),
     ];
     const cases = all.filter(
       ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
@@ -48,11 +50,12 @@ async function bench(options: BenchOptions): Promise<Result[]> {
   }
 }
 
-/** A copy of our program: what is measured stays the same although somebody may be building it anew. */
+/** A copy of our programs, the server beside the command line: what is measured stays the same although somebody may be building it anew. */
 function copyProgram(directory: string): string {
   const program = fileURLToPath(new URL("../../apps/cli", import.meta.url));
   cpSync(join(program, "dist"), join(directory, "dist"), { recursive: true });
   cpSync(join(program, "package.json"), join(directory, "package.json"));
+  cpSync(fileURLToPath(new URL("serve.js", import.meta.url)), join(directory, "dist", "serve.mjs"));
   // the native helper isn't part of the program
   symlinkSync(join(program, "node_modules"), join(directory, "node_modules"));
   return join(directory, "dist", "img.js");

@@ -13,12 +13,17 @@ export interface Run extends Sample {
 
 /**
  * Runs a program to its end.
+ * @param timeout - milliseconds after which it is killed; default: it may take as long as it likes
  * @throws Error when it fails, with what it said
  */
-export function runProgram(command: string, args: readonly string[]): Run {
+export function runProgram(command: string, args: readonly string[], timeout?: number): Run {
   const [file, all] = hasTime ? [time, ["-q", "-f", "%U %S %M", command, ...args]] : [command, args];
   const began = process.hrtime.bigint();
-  const { status, stdout, stderr, error } = spawnSync(file, all, { encoding: "utf8", maxBuffer: 1 << 30 });
+  const { status, stdout, stderr, error } = spawnSync(file, all, {
+    encoding: "utf8",
+    maxBuffer: 1 << 30,
+    ...(timeout === undefined ? {} : { timeout }),
+  });
   const wall = Number(process.hrtime.bigint() - began) / 1e9;
   if (error !== undefined || status !== 0) {
     throw new Error(

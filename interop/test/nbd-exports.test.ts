@@ -125,7 +125,14 @@ test("four connections write at random through fio, which finds everything again
   {
     await using served = await serve(image, { write: true });
     const job = ["--name=random", "--ioengine=nbd", `--uri=${served.uri}`, "--rw=randwrite", "--bsrange=512-64k"];
-    const verify = ["--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--fsync=50", "--randseed=7", "--verify_state_save=0"];
+    const verify = [
+      "--verify=crc32c",
+      "--do_verify=1",
+      "--verify_fatal=1",
+      "--fsync=50",
+      "--randseed=7",
+      "--verify_state_save=0",
+    ];
     const shape = ["--size=6m", "--offset_increment=8m", "--numjobs=4", "--iodepth=16", "--thread"];
     await tool("fio", ...job, ...verify, ...shape);
   }

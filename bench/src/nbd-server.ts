@@ -1,0 +1,45 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Ticks of a processor per second in `/proc`: what every Linux has. */
+const ticks = 100;
+
+/** A server that runs until its object is disposed of. */
+export class NbdServerProcess implements Disposable {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Starts a server, and waits until its socket is there. @throws Error when it ends instead */
+  static async start(command: string, args: readonly string[], socket: string): Promise<NbdServerProcess> {
+    rmSync(socket, { force: true });
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+    while (!existsSync(socket)) {
+      if (child.exitCode !== null) {
+        throw new Error(`${command} ${args.join(" ")}: ended with ${String(child.exitCode)}`);
+      }
+      await sleep(10);
+    }
+    // it is there a moment before somebody listens
+    await sleep(50);
+    return new NbdServerProcess(child);
+  }
+
+  /** Seconds that processors have worked for it; `undefined` where that isn't known. */
+  cpu(): number | undefined {
+    try {
+      const stat = readFileSync(`/proc/${String(this.#child.pid)}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / ticks;
+    } catch {
+      return undefined;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
+}
