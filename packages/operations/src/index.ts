@@ -1,3 +1,4 @@
+export { amendImage, amendImageSync, type AmendImageOptions, type AmendingDriver } from "./amend/amend-image.ts";
 export { bench, benchSync, type BenchResult } from "./bench/bench.ts";
 export type { BenchOptions } from "./bench/bench-settings.ts";
 export type { BitmapDriver } from "./bitmap/bitmap-driver.ts";

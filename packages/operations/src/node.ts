@@ -1,3 +1,4 @@
+export { amendImageFile, amendImageFileSync, type AmendImageFileOptions } from "./node/amend-image-file.ts";
 export {
   checkImageFile,
   checkImageFileSync,

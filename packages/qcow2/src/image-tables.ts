@@ -30,8 +30,8 @@ export interface ImageTablesParts {
   readonly header: Qcow2Header;
   /** The snapshot whose disk is shown; `undefined`: the disk as it is. */
   readonly snapshot: Snapshot | undefined;
-  /** Gives the codec of the compressed clusters, once one is met: many images have none. */
-  readonly codec: () => ClusterCodec;
+  /** Gives the codec of compressed clusters, once one is met: many images have none. */
+  readonly codec: (type: Qcow2Header["compressionType"]) => ClusterCodec;
   readonly l2CacheSize: number | undefined;
   readonly clusterCacheSize: number | undefined;
   /** Where tables come from while the image is written; without it they are only read. */
@@ -80,7 +80,7 @@ export class ImageTables {
     this.refcounts = new RefcountReader(storage, header);
     this.decompressed = new DecompressedClusters(
       storage,
-      parts.codec,
+      () => parts.codec(header.compressionType),
       clusterSize,
       parts.clusterCacheSize ?? defaultClusterCacheSize,
     );

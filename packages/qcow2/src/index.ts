@@ -1,3 +1,4 @@
+export type { OnAmendProgress, Qcow2AmendOptions } from "./amend/amend-options.ts";
 export type { BackingReference } from "./amend/change-backing.ts";
 export type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 export type { DirtyExtent } from "./bitmaps/read-bitmap.ts";

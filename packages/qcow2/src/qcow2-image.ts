@@ -33,6 +33,8 @@ import { loadBitmapTable } from "./bitmaps/bitmap-table.ts";
 import { findUsableBitmap } from "./bitmaps/find-bitmap.ts";
 import type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 import { readBitmap, type DirtyExtent } from "./bitmaps/read-bitmap.ts";
+import { amendImage, type AmendTarget } from "./amend/amend-image.ts";
+import type { OnAmendProgress, Qcow2AmendOptions } from "./amend/amend-options.ts";
 import { headerWithBacking, type BackingReference } from "./amend/change-backing.ts";
 import { describeImage } from "./describe-image.ts";
 import type { HeaderExtension } from "./header/extensions.ts";
@@ -64,7 +66,7 @@ import { CompressedSpace } from "./write/compressed-space.ts";
 import type { ImageWriter } from "./write/image-writer.ts";
 import { makeEmpty } from "./write/make-empty.ts";
 import { preallocate, type PreallocationMode } from "./write/preallocate.ts";
-import { replaceHeader } from "./write/replace-header.ts";
+import { replaceHeader, type HeaderPlace } from "./write/replace-header.ts";
 import { growDisk, shrinkDisk, type ResizeContext } from "./write/resize.ts";
 import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
 import { createSnapshot, type NewSnapshot } from "./write/snapshots/create-snapshot.ts";
@@ -220,7 +222,7 @@ export class Qcow2Image implements FormatDriver {
     const writer = this.#writing();
     yield* writer.ready();
     writer.bitmaps.mark(offset, from.length);
-    const codec = this.#parts.codec();
+    const codec = this.#parts.codec(this.#header.compressionType);
     if (codec.load !== undefined) {
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }
@@ -338,18 +340,43 @@ export class Qcow2Image implements FormatDriver {
     }
   }
 
+  /**
+   * Changes what the image is; see {@link amendImage}. The disk stays what it is. Runs alone: in `FormatIo.exclusive`.
+   * @throws ImgError as {@link amendImage}
+   */
+  *amend(options: Qcow2AmendOptions, onProgress: OnAmendProgress = () => undefined): Io<void> {
+    this.#writing();
+    const image = (): Qcow2Info => this.#info;
+    const target: AmendTarget = {
+      get info() {
+        return image();
+      },
+      tables: () => this.#snapshotTarget(),
+      settle: () => this.#settle(),
+      place: () => this.#headerPlace(),
+      rewriteHeader: (next) => this.#rewriteHeader(next),
+      reload: () => this.#reload(),
+    };
+    yield* amendImage(target, options, onProgress);
+  }
+
   *#rewriteHeader(next: (loaded: LoadedHeader) => HeaderContents): Io<void> {
-    const writer = this.#writing();
-    const { storage } = this.#parts;
-    yield* this.#settle(writer);
-    const loaded = yield* loadHeader(storage);
-    const isBroken = (): boolean => writer.isBroken;
-    yield* replaceHeader({ storage, header: writer.header, loaded, isBroken }, next(loaded));
+    yield* this.#settle();
+    const place = yield* this.#headerPlace();
+    yield* replaceHeader(place, next(place.loaded));
     yield* this.#reload();
   }
 
+  *#headerPlace(): Io<HeaderPlace> {
+    const writer = this.#writing();
+    const { storage } = this.#parts;
+    const loaded = yield* loadHeader(storage);
+    return { storage, header: writer.header, loaded, isBroken: () => writer.isBroken };
+  }
+
   /** Writes everything, and says so. The next change begins like the first. */
-  *#settle(writer: ImageWriter): Io<void> {
+  *#settle(): Io<void> {
+    const writer = this.#writing();
     this.#space?.close();
     yield* this.flush();
     yield* writer.saveBitmaps();

@@ -45,7 +45,12 @@ export function checkOptionList(text: string): void {
   }
 }
 
-function parseValue({ name, type }: CreateOption, text: string, more: string): string | number | boolean {
+/**
+ * The value of one option.
+ * @param more - follows the error
+ * @throws CommandError in qemu-img's words
+ */
+export function parseValue({ name, type }: CreateOption, text: string, more: string): string | number | boolean {
   const refuse = (expected: string): never => {
     throw new CommandError(`Parameter '${name}' expects ${expected}${more}`);
   };

@@ -4,6 +4,28 @@ import type { Verb } from "./verb.ts";
 /** All verbs, in the order of the help. */
 export const verbs: readonly Verb[] = [
   {
+    name: "amend",
+    summary: "change what an image was made with",
+    operands: "filename",
+    options: [
+      common.imageOpts,
+      common.progress,
+      common.quiet,
+      common.format,
+      {
+        short: "t",
+        value: "cache",
+        help: "none, directsync: past the host's cache; unsafe: never wait for the disk (default writeback)",
+      },
+      { long: "force", help: "makes no difference; it is about encrypted images" },
+      { short: "o", value: "options", help: "what is to be changed: a=b,c=d; -o help lists what can be" },
+      common.isolated,
+      common.object,
+      common.help,
+    ],
+    load: () => import("./amend.ts"),
+  },
+  {
     name: "bench",
     summary: "send many requests to an image and take the time",
     operands: "filename",

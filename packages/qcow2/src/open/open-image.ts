@@ -36,7 +36,6 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
   }
   const snapshot = options.snapshot === undefined ? undefined : findSnapshot(info.snapshots, options.snapshot);
   const dataFile = inspect ? null : yield* openDataFile(storage, info, options, chain);
-  const { compressionType } = loaded.header;
   let backing: FormatAccess | null = null;
   try {
     backing = inspect ? null : yield* openBacking(storage, info, options, chain);
@@ -53,7 +52,7 @@ export function* openImage(storage: Storage, options: Qcow2OpenOptions): Io<Qcow
       info,
       inspect,
       snapshot,
-      codec: () => options.codecs?.[compressionType] ?? defaultCodecs[compressionType],
+      codec: (type) => options.codecs?.[type] ?? defaultCodecs[type],
       l2CacheSize: options.l2CacheSize,
       clusterCacheSize: options.clusterCacheSize,
       writer,

@@ -13,7 +13,7 @@ import { growL1 } from "./grow-l1.ts";
 import type { HeaderWriter } from "./header-writer.ts";
 import { preallocate } from "./preallocate.ts";
 import { prepareWrite } from "./prepare-write.ts";
-import type { WriteContext } from "./write-context.ts";
+import { l2Coverage, type WriteContext } from "./write-context.ts";
 
 /** What resizing needs beyond what every write needs. */
 export interface ResizeContext {
@@ -60,12 +60,6 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   yield* context.caches.syncWritten();
   yield* header.setSize(size);
   resize.setSize(size);
-}
-
-/** Bytes of guest disk that one L2 table maps. */
-function l2Coverage(context: WriteContext): number {
-  const { clusterSize, entryLength } = context.layout;
-  return (clusterSize / entryLength) * clusterSize;
 }
 
 /** What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk. */

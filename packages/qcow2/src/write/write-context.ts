@@ -76,8 +76,12 @@ export function entryIndex(context: WriteContext, slice: PinnedSlice, guest: num
 
 /** Index of the L1 entry for `guest`. */
 export function l1Index(context: WriteContext, guest: number): number {
-  const { layout } = context;
-  return Math.floor(guest / ((layout.clusterSize / layout.entryLength) * layout.clusterSize));
+  return Math.floor(guest / l2Coverage(context));
+}
+
+/** Bytes of guest disk that one L2 table maps. */
+export function l2Coverage({ layout }: WriteContext): number {
+  return (layout.clusterSize / layout.entryLength) * layout.clusterSize;
 }
 
 /** Drops the references that a cluster's entry had; its slice doesn't have them any more. */
