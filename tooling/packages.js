@@ -52,7 +52,17 @@ export const PACKAGES = {
     node: EVERYTHING,
   },
   "@img/interop-browser": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-adapters", "@img/sync", "@img/operations", "@img/nbd"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-adapters",
+      // what operations depend on counts as well
+      "@img/storage-fs",
+      "@img/sync",
+      "@img/operations",
+      "@img/nbd",
+    ],
     node: ["src/host/**"],
   },
   "@img/bench": {
