@@ -36,7 +36,11 @@ function disksOf(bytes: Uint8Array): Disks {
     }
   };
   const current = open("");
-  const ids = current?.driver.describe?.().snapshots?.slice(0, 6).map(({ id }) => id) ?? [];
+  const ids =
+    current?.driver
+      .describe?.()
+      .snapshots?.slice(0, 6)
+      .map(({ id }) => id) ?? [];
   for (const id of ["", ...ids]) {
     const disk = open(id);
     if (disk !== undefined && disk.size <= mostDisk) {

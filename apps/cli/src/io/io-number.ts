@@ -2,7 +2,7 @@ import { parseSize } from "../values/parse-size.ts";
 import { IoError } from "./io-error.ts";
 
 /** Longest request, bytes: what QEMU's block layer takes at once. */
-export const longestRequest = 2147483136;
+const longestRequest = 2147483136;
 
 /**
  * A number of bytes with an optional suffix.
