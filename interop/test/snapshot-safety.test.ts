@@ -85,7 +85,10 @@ test.each(["create", "apply", "delete"] as const)(
     await run(image, change);
     recorder.recording.mark("done");
     await image.close();
-    const last = [...recorder.recording.states({ subsets: 0 })].at(-1)?.storages[0]!;
+    const [last] = [...recorder.recording.states({ subsets: 0 })].at(-1)?.storages ?? [];
+    if (last === undefined) {
+      throw new Error("nothing was recorded");
+    }
     const after = readContents(last);
     expect(isSame(before, after)).toBe(false);
     expect(runSync(checkImage(copyOf(last))).findings).toEqual([]);
