@@ -147,7 +147,7 @@ describe("img convert", { timeout: 60_000 }, () => {
     for (const args of [
       ["--object", "secret,id=a,data=b", "luks.qcow2", "target"],
       ["-O", "qcow2", "-o", "encrypt.format=luks", "a.qcow2", "target"],
-      ["nbd:localhost:1", "target"],
+      ["ssh://host/disk", "target"],
       ["a.qcow2", "https://host/target"],
       ['json:{"driver":"vmdk","file.filename":"a.qcow2"}', "target"],
     ]) {
