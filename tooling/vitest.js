@@ -21,8 +21,8 @@ export function packageTests(overrides = {}) {
         pool: "forks",
         maxWorkers: 2,
         // Against hanging only: a busy machine must not fail a property that runs thousands of cases.
-        testTimeout: 60_000,
-        hookTimeout: 60_000,
+        testTimeout: 180_000,
+        hookTimeout: 180_000,
         passWithNoTests: true,
         reporters: ["default", "json"],
         outputFile: { json: "test-results/vitest.json" },
