@@ -1,10 +1,9 @@
-import { MemoryStorage, runSync, type Storage } from "@img/format-core";
+import { MemoryStorage, type Storage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { qcow2 } from "@img/qcow2";
 import { raw } from "@img/raw";
 import { AsyncStorage, FaultStorage, type FaultRule } from "@img/testing";
 import { describe, expect, it } from "vitest";
-import { convertIo } from "../src/convert/convert.ts";
 import { convert, type UnreadableArea } from "../src/index.ts";
 
 const KiB = 1024;
@@ -139,14 +138,6 @@ describe("convert with a rate", () => {
       signal: controller.signal,
     });
     await expect(work).rejects.toBe(reason);
-  });
-
-  it("is refused by name in the synchronous world", async () => {
-    const source = await raw.open(new MemoryStorage(junk(64 * KiB)));
-    const target = await raw.open(new MemoryStorage(new Uint8Array(64 * KiB)), { writable: true });
-    expect(() => runSync(convertIo([source], target, { rate: 1 }))).toThrow(
-      expect.objectContaining({ code: "ERR_IMG_ASYNC_ONLY" }),
-    );
   });
 
   it.each([0, -1, Number.NaN])("can't be %s", async (rate) => {
