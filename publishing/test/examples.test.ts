@@ -184,7 +184,7 @@ describe("img --plugin", () => {
 
       const missing = `${server.url}missing`;
       expect(await img("info", ...plugin, missing)).toBe(
-        `img: Could not open '${missing}': ${missing}: the server answers with 404`,
+        `img: Could not open '${missing}': ${missing}: the server answers with 404\n`,
       );
       expect(await img("resize", ...plugin, "-f", "qcow2", url, "4M")).toContain("can only be read");
       expect(await img("convert", ...plugin, "disk.raw", `${server.url}new`)).toContain("in files only");
