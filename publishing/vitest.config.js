@@ -4,7 +4,7 @@ export default packageTests({
   test: {
     globalSetup: ["test/support/packed-packages.ts"],
     // Installs fetch what isn't ours from the registry.
-    testTimeout: 240_000,
-    hookTimeout: 240_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
   },
 });

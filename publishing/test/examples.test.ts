@@ -19,7 +19,7 @@ beforeAll(async () => {
   }
   const manifest = { private: true, workspaces: names, dependencies: { "@img/cli": "*" } };
   stranger.write("package.json", JSON.stringify(manifest));
-  await stranger.run("npm", "install", "--omit=optional", "--ignore-scripts", "--prefer-offline");
+  await stranger.run("npm", "install", "--omit=optional", "--ignore-scripts");
 });
 afterAll(() => {
   stranger[Symbol.dispose]();

@@ -24,7 +24,7 @@ export function nodeDirectory(version: string): string {
   mkdirSync(CACHE, { recursive: true });
   const fetched = mkdtempSync(join(CACHE, "fetched-"));
   writeFileSync(join(fetched, "package.json"), "{}");
-  const args = ["install", "--no-audit", "--no-fund", "--no-package-lock", `${name}@${version}`];
+  const args = ["install", "--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", `${name}@${version}`];
   const run = spawnSync("npm", args, { cwd: fetched, encoding: "utf8" });
   if (run.status !== 0) throw new Error(`Node ${version} could not be fetched:\n${run.stderr}`);
   // Headers and manuals are most of its files.

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { runProgram, type Outcome } from "./run-program.ts";
 
+/** What isn't ours is taken from npm's cache where it is there, and a registry that doesn't answer is asked again instead of being waited for. */
+const PATIENCE = ["prefer-offline=true", "fetch-timeout=30000", "fetch-retries=5", "fetch-retry-mintimeout=1000"];
+
 /** Somebody who uses the packages: an empty directory outside of the workspace, and the Node on their `PATH`. */
 export class Stranger implements Disposable {
   /** Absolute. */
@@ -18,7 +21,7 @@ export class Stranger implements Disposable {
     this.write("package.json", `{ "private": true, "type": "module" }\n`);
     this.write(
       ".npmrc",
-      [`@img:registry=${registry}`, "engine-strict=true", "audit=false", "fund=false", ""].join("\n"),
+      [`@img:registry=${registry}`, "engine-strict=true", "audit=false", "fund=false", ...PATIENCE, ""].join("\n"),
     );
   }
 
