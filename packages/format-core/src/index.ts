@@ -69,6 +69,7 @@ export {
 export type { ImgPlugin } from "./plugin/img-plugin.ts";
 export { AlignedBuffer } from "./storage-access/aligned-buffer.ts";
 export { closeAfterFailure, closeStorage } from "./storage-access/close-storage.ts";
+export { copyStorage, type StorageRange } from "./storage-access/copy-storage.ts";
 export { discardStorage } from "./storage-access/discard-storage.ts";
 export { readStorage } from "./storage-access/read-storage.ts";
 export { storageExtents } from "./storage-access/storage-extents.ts";

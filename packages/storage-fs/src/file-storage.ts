@@ -8,12 +8,14 @@ import {
   type Extent,
   type Io,
   type MaybePromise,
+  type Storage,
   type StorageLimits,
   type StoragePreallocation,
   type SyncStorage,
   type WriteZeroesOptions,
 } from "@img/format-core";
 import type { IoVector } from "@img/io-vector";
+import { copyFileRange } from "./copy-file-range.ts";
 import { createFile } from "./create-file.ts";
 import { discardFile } from "./discard-file.ts";
 import { fileExtents } from "./file-extents.ts";
@@ -185,6 +187,28 @@ export class FileStorage implements SyncStorage {
 
   writeZeroesSync(offset: number, length: number, options?: WriteZeroesOptions): void {
     this.#changeSync(offset, length, "zero", (file) => zeroFile(file, offset, length, options?.allocate === true));
+  }
+
+  /**
+   * Copies from another `FileStorage` in the kernel; on file systems that can, both then share the space. 0 for other storages, for
+   * devices, without the native helper, and between file systems that can't.
+   */
+  copyFrom(source: Storage, from: number, offset: number, length: number): MaybePromise<number> {
+    return this.#use.run(this.#copying(source, from, offset, length), () => doingRange("copy", offset, length));
+  }
+
+  copyFromSync(source: Storage, from: number, offset: number, length: number): number {
+    return this.#use.runSync(this.#copying(source, from, offset, length), () => doingRange("copy", offset, length));
+  }
+
+  #copying(source: Storage, from: number, offset: number, length: number): (file: OpenFile) => Io<number> {
+    this.#use.writing();
+    checkRange(from, length);
+    checkRange(offset, length);
+    const other = source instanceof FileStorage ? source.#use.opened() : undefined;
+    return function* (file) {
+      return other === undefined ? 0 : yield* copyFileRange(file, { file: other, offset: from, length }, offset);
+    };
   }
 
   /** Does nothing without the native helper, or where the file system can't. */

@@ -115,6 +115,7 @@ async function convert(
       onlyDifferences: args.has("B"),
       sparse: request.sparse,
       compressed: args.has("c"),
+      offload: args.has("C"),
       sync: options.cache.sync,
       signal,
       ...(request.bitmaps === undefined ? {} : { bitmaps: request.bitmaps }),

@@ -8,8 +8,10 @@ import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import { readAligned } from "../storage-access/read-storage.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
+import type { StorageRange } from "../storage-access/copy-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { commitAfter } from "./commit-after.ts";
+import { copyIntoImage } from "./copy-into-image.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { peekRead } from "./peek-read.ts";
 import { readImage } from "./read-image.ts";
@@ -110,6 +112,21 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     yield* this.shared(() => {
       this.#checkWritableRange(offset, from.length);
       return writeImage(this.#access, from, offset);
+    });
+  }
+
+  /**
+   * Has the host copy the bytes of a storage to `offset` of the disk, where it can: they don't pass through the program.
+   *
+   * @param source - lies inside of its storage, which isn't written meanwhile
+   * @returns bytes that were copied, from the start of the range on; 0 where the host can't: write them then
+   * @throws ImgError as {@link write}
+   */
+  *copyFrom(source: StorageRange, offset: number): Io<number> {
+    checkRange(offset, source.length);
+    return yield* this.shared(() => {
+      this.#checkWritableRange(offset, source.length);
+      return copyIntoImage(this.#access.driver, source, offset);
     });
   }
 

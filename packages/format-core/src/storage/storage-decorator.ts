@@ -35,7 +35,8 @@ const syncMembers = [
  * and call `super` for the rest.
  *
  * It can exactly what the inner storage can. An optional method that the inner one lacks, the synchronous facet included, is `undefined`
- * here, even where a subclass overrides it; so a subclass can override all of them without claiming anything.
+ * here, even where a subclass overrides it; so a subclass can override all of them without claiming anything. Only `copyFrom` isn't handed on: bytes
+ * would go past whoever watches or changes them.
  *
  * Writes through a decorator and through the inner storage at the same time exclude each other as two through one of them do,
  * if both have the same limits. Closing the decorator closes the inner storage.

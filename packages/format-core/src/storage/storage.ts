@@ -73,6 +73,12 @@ export interface Storage extends AsyncDisposable {
   write(from: IoVector, offset: number): MaybePromise<void>;
   /** Makes a range read as zero. May grow the storage, like a write of zeroes. Absent or failing with `ERR_IMG_UNSUPPORTED`: zeroes are written. */
   writeZeroes?(offset: number, length: number, options?: WriteZeroesOptions): MaybePromise<void>;
+  /**
+   * Copies bytes of another storage here without their passing through the program, where the host can: what lies in `source` at `from` comes to
+   * `offset`. Both ranges lie inside of `source`, and apart where `source` is this storage.
+   * @returns how many bytes were copied, from the start of the range on: fewer than `length`, or 0, where the host can't; the caller copies the rest
+   */
+  copyFrom?(source: Storage, from: number, offset: number, length: number): MaybePromise<number>;
   /** Says that a range isn't needed. Its contents are undefined afterwards; never changes `size`. Absent: nothing happens. */
   discard?(offset: number, length: number): MaybePromise<void>;
   /**

@@ -9,6 +9,7 @@ export interface SyncStorage extends Storage, Disposable {
   readSync(into: IoVector, offset: number): void;
   writeSync(from: IoVector, offset: number): void;
   writeZeroesSync?(offset: number, length: number, options?: WriteZeroesOptions): void;
+  copyFromSync?(source: Storage, from: number, offset: number, length: number): number;
   discardSync?(offset: number, length: number): void;
   extentsSync?(offset: number, length: number): readonly Extent[];
   allocatedSizeSync?(): number;

@@ -26,12 +26,14 @@ export class ConvertJob {
   /** Parts are written in order where that decides about their place: the same conversion gives the same image. */
   readonly #order: Turnstile | undefined;
   #zeroes: Uint8Array | undefined;
+  #offloads: boolean;
 
   constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, cursor: ConvertCursor) {
     this.#source = source;
     this.#target = target;
     this.#settings = settings;
     this.#cursor = cursor;
+    this.#offloads = settings.offload && !settings.compressed;
     this.#block = settings.compressed ? compressedBlock(target) : 1;
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
     this.#comparison = settings.onlyDifferences ? new TargetComparison(source, target, settings) : undefined;
@@ -112,9 +114,14 @@ export class ConvertJob {
   *#data(buffer: Uint8Array, offset: number, number: number): Io<number> {
     const comparison = this.#comparison;
     if (comparison === undefined) {
-      yield* this.#source.read(buffer, offset);
+      const copied = yield* this.#offload(offset, buffer.length, number);
+      const rest = buffer.subarray(copied);
+      if (rest.length === 0) {
+        return copied;
+      }
+      yield* this.#source.read(rest, offset + copied);
       yield* this.#enter(number);
-      return yield* this.#store(buffer, offset);
+      return copied + (yield* this.#store(rest, offset + copied));
     }
     yield* this.#enter(number);
     let written = 0;
@@ -132,6 +139,22 @@ export class ConvertJob {
       at += length;
     }
     return written;
+  }
+
+  /** Has the host copy the start of a range; returns how much it did. What it can't do once, it isn't asked for again. */
+  *#offload(offset: number, length: number, number: number): Io<number> {
+    let done = 0;
+    while (this.#offloads && done < length) {
+      const mapping = yield* this.#source.mappingAt(offset + done, length - done);
+      if (mapping?.kind !== "raw") {
+        break;
+      }
+      yield* this.#enter(number);
+      const copied = yield* this.#target.io.copyFrom(mapping, offset + done);
+      this.#offloads = copied > 0;
+      done += copied;
+    }
+    return done;
   }
 
   *#store(buffer: Uint8Array, offset: number): Io<number> {

@@ -31,6 +31,12 @@ export interface ConvertOptions extends AbortOptions {
   readonly rate?: number;
   /** Hears about what can't be read of the sources, which then is zero in the target. Default: it is an error. */
   readonly onUnreadable?: OnUnreadable;
+  /**
+   * Let the host copy data where it can, as `copy_file_range` does between files: it doesn't pass through the program, and is shared where the file
+   * system can. Zeroes in it aren't looked for then, so {@link sparse} counts for what has to be read. Not with {@link compressed} or
+   * {@link onlyDifferences}. Default `false`.
+   */
+  readonly offload?: boolean;
   /** Parts that may be in flight at once, where storages answer later. Default 8. */
   readonly parallel?: number;
   /**
@@ -58,6 +64,7 @@ export interface ConvertSettings {
   readonly onlyDifferences: boolean;
   readonly noSnapshotsBelow: boolean;
   readonly rate: number;
+  readonly offload: boolean;
   readonly parallel: number;
   readonly chunkSize: number;
 }
@@ -71,14 +78,14 @@ const MiB = 1024 * 1024;
 export function convertSettings(options: ConvertOptions): ConvertSettings {
   const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
   const { onlyDifferences = false, noSnapshotsBelow = false, rate = Infinity } = options;
-  const { chunkSize = MiB } = options;
+  const { chunkSize = MiB, offload = false } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);
   if (!(rate > 0)) {
     throw new RangeError(`rate ${String(rate)}: expected a number above 0`);
   }
-  return { sparse, targetIsZero, compressed, onlyDifferences, noSnapshotsBelow, rate, parallel, chunkSize };
+  return { sparse, targetIsZero, compressed, onlyDifferences, noSnapshotsBelow, rate, offload, parallel, chunkSize };
 }
 
 function checkInteger(name: string, value: number, least: number): void {

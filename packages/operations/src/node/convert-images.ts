@@ -29,7 +29,7 @@ import { writeNewFiles, type NewFiles } from "./write-new-files.ts";
 export interface ConvertImagesSyncOptions
   extends
     AbortOptions,
-    Pick<ConvertOptions, "sparse" | "compressed" | "chunkSize" | "rate" | "onUnreadable" | "onProgress"> {
+    Pick<ConvertOptions, "sparse" | "compressed" | "offload" | "chunkSize" | "rate" | "onUnreadable" | "onProgress"> {
   /** The images, behind each other if there are several. At least one. */
   readonly sources: readonly ImageSpec[];
   readonly target: ConvertTarget;

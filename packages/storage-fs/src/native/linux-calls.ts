@@ -50,6 +50,9 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
   // Both are variadic; on the 64-bit architectures of Linux that makes no difference for a pointer in third place.
   const ioctl = declare("int ioctl(int fd, unsigned long request, void *argument)");
   const fcntl = declare("int fcntl(int fd, int command, void *argument)");
+  const copyFileRange = declare(
+    "int64_t copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t length, unsigned int flags)",
+  );
   const statx = declare("int statx(int fd, const char *path, int flags, unsigned int mask, void *buffer)");
 
   const answer = (result: number | bigint): number => {
@@ -89,6 +92,8 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
     punchHole: (fd, offset, length) => call(fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length),
     zeroRange: (fd, offset, length) => call(fallocate, fd, FALLOC_FL_ZERO_RANGE, offset, length),
     allocate: (fd, offset, length) => call(fallocate, fd, 0, offset, length),
+    copyRange: (from, fromOffset, fd, offset, length) =>
+      call(copyFileRange, from, BigInt64Array.of(BigInt(fromOffset)), fd, BigInt64Array.of(BigInt(offset)), length, 0),
     discardDevice: (fd, offset, length) =>
       call(ioctl, fd, BLKDISCARD, BigUint64Array.of(BigInt(offset), BigInt(length))),
     deviceSize(fd) {

@@ -26,6 +26,11 @@ export interface NativeCalls {
   zeroRange(fd: number, offset: number, length: number): HostCall<number>;
   /** Reserves space for a range without changing what is in it. Grows the file. */
   allocate(fd: number, offset: number, length: number): HostCall<number>;
+  /**
+   * Copies a range of another file here, in the kernel: shared on file systems that can. EXDEV: not between these two.
+   * @returns bytes copied; fewer at the end of the other file
+   */
+  copyRange(from: number, fromOffset: number, fd: number, offset: number, length: number): HostCall<number>;
   /** Tells a block device that a range isn't needed. */
   discardDevice(fd: number, offset: number, length: number): HostCall<number>;
   /** Length of a block device in bytes. */
@@ -45,6 +50,7 @@ export const failure = {
   ENXIO: -6,
   EAGAIN: -11,
   EACCES: -13,
+  EXDEV: -18,
   ENODEV: -19,
   EINVAL: -22,
   ENOTTY: -25,
