@@ -30,6 +30,11 @@ export interface ClusterCodec {
    */
   decompressInto(source: Uint8Array, target: Uint8Array): void;
   /**
+   * {@link decompressInto} off this thread, so that several clusters are decompressed at once. Neither buffer may be touched meanwhile. Absent: there
+   * are no other threads, or handing over costs more than decompressing.
+   */
+  decompressIntoAsync?(source: Uint8Array, target: Uint8Array): Promise<void>;
+  /**
    * Compresses `source` for {@link decompressInto}. `undefined`: the result wouldn't be smaller than `source`, store it as it is.
    * Absent: the codec can only read.
    */

@@ -15,21 +15,24 @@ class NodeZlibCodec implements ClusterCodec {
   decompressInto(source: Uint8Array, target: Uint8Array): void {
     let decoded: Uint8Array;
     try {
-      // one byte more than wanted, or zlib would be called a second time to hear that nothing is left
-      const chunkSize = Math.max(target.length + 1, zlib.constants.Z_MIN_CHUNK);
-      decoded = zlib.inflateRawSync(source, { chunkSize, maxOutputLength: target.length, windowBits: 15 });
+      decoded = zlib.inflateRawSync(source, inflateSettings(target));
     } catch {
       // a stream that goes on when target is full is fine, and Node doesn't tell how it went until there
       inflateInto(source, target);
       return;
     }
-    if (decoded.length < target.length) {
-      throw new ImgError(
-        "ERR_IMG_CORRUPT",
-        `deflate stream: expected ${target.length} bytes, found ${decoded.length}, then it ends`,
-      );
+    takeInflated(decoded, target);
+  }
+
+  async decompressIntoAsync(source: Uint8Array, target: Uint8Array): Promise<void> {
+    let decoded: Uint8Array;
+    try {
+      decoded = await inflateRaw(source, inflateSettings(target));
+    } catch {
+      inflateInto(source, target);
+      return;
     }
-    target.set(decoded);
+    takeInflated(decoded, target);
   }
 
   compress(source: Uint8Array, options: CompressOptions = {}): Uint8Array | undefined {
@@ -53,6 +56,24 @@ class NodeZlibCodec implements ClusterCodec {
       throw error;
     }
   }
+}
+
+const inflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.inflateRaw);
+
+function inflateSettings({ length }: Uint8Array): zlib.ZlibOptions {
+  // one byte more than wanted, or zlib would be called a second time to hear that nothing is left
+  return { chunkSize: Math.max(length + 1, zlib.constants.Z_MIN_CHUNK), maxOutputLength: length, windowBits: 15 };
+}
+
+/** @throws ImgError `ERR_IMG_CORRUPT` when there isn't enough to fill `target` */
+function takeInflated(decoded: Uint8Array, target: Uint8Array): void {
+  if (decoded.length < target.length) {
+    throw new ImgError(
+      "ERR_IMG_CORRUPT",
+      `deflate stream: expected ${target.length} bytes, found ${decoded.length}, then it ends`,
+    );
+  }
+  target.set(decoded);
 }
 
 const deflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.deflateRaw);

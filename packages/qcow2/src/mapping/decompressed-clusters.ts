@@ -6,6 +6,9 @@ import type { CompressedCluster } from "../tables/l2-entry.ts";
 /** What is kept at least, in clusters: a small budget must not make every read of a large cluster inflate it anew. */
 const leastClusters = 2;
 
+/** Buffers that are kept for the next clusters: as many as are decompressed at once. */
+const mostBuffers = 8;
+
 function* refuseStore(): Io<void> {
   throw new Error("a decompressed cluster was changed");
 }
@@ -19,7 +22,8 @@ export class DecompressedClusters {
   readonly #cache: TableCache<number, Uint8Array>;
   /** What is being read just now, by host offset: length of the compressed data, and how many read it. */
   readonly #reading = new Map<number, { length: number; readers: number }>();
-  #compressed: Uint8Array | undefined;
+  /** Buffers for compressed data that nobody uses at the moment. */
+  readonly #buffers: Uint8Array[] = [];
 
   /**
    * @param findCodec - asked when the first cluster is decompressed
@@ -102,7 +106,7 @@ export class DecompressedClusters {
     try {
       const source = buffer.subarray(0, place.length);
       yield* readStorage(this.#storage, IoVector.single(source), place.offset);
-      codec.decompressInto(source, target);
+      yield* decompress(codec, source, target);
     } catch (cause) {
       if (cause instanceof ImgError && cause.code === "ERR_IMG_CORRUPT") {
         throw new ImgError(
@@ -113,7 +117,9 @@ export class DecompressedClusters {
       }
       throw cause;
     } finally {
-      this.#compressed = buffer;
+      if (this.#buffers.length < mostBuffers) {
+        this.#buffers.push(buffer);
+      }
     }
   }
 
@@ -130,12 +136,23 @@ export class DecompressedClusters {
     return codec;
   }
 
-  /** The buffer that the last read used, if nobody else uses it and it is long enough. */
+  /** A buffer that isn't in use, if there is one that is long enough. */
   #takeBuffer(length: number): Uint8Array {
-    const buffer = this.#compressed;
-    this.#compressed = undefined;
+    const buffer = this.#buffers.pop();
     return buffer !== undefined && buffer.length >= length
       ? buffer
       : new Uint8Array(Math.max(length, this.#clusterSize));
   }
+}
+
+/** Decompresses off this thread where there are others and waiting is possible. */
+function decompress(codec: ClusterCodec, source: Uint8Array, target: Uint8Array): Io<void> {
+  const atOnce = (): void => {
+    codec.decompressInto(source, target);
+  };
+  return perform({
+    label: codec.name,
+    sync: atOnce,
+    async: codec.decompressIntoAsync === undefined ? atOnce : () => codec.decompressIntoAsync?.(source, target),
+  });
 }
