@@ -31,16 +31,26 @@ export interface ClusterMapParts {
   readonly writable: boolean;
 }
 
+/** Bytes of an L2 entry that isn't extended. */
+const standardEntryLength = 8;
+
 const eof: ShallowMapping = { kind: "eof", length: 0 };
 
-/** Finds out where guest offsets are, by the L1 and L2 tables. */
+/**
+ * Finds out where guest offsets are, by the L1 and L2 tables.
+ *
+ * All lengths here are powers of two, so dividing offsets by them is exact, and far faster than `%`, which for numbers past 2^31 is a call.
+ */
 export class ClusterMap {
   readonly #parts: ClusterMapParts;
   readonly #tables: MappedTables;
+  readonly #clusterSize: number;
   /** Bytes of guest disk that one L2 table maps. */
   readonly #coverage: number;
   /** L2 entries in one slice. */
   readonly #sliceEntries: number;
+  /** Bytes of guest disk that one slice maps. */
+  readonly #sliceCoverage: number;
   // reused by every look-up: decoding is synchronous and nothing keeps them
   readonly #first = new Piece();
   readonly #next = new Piece();
@@ -49,8 +59,10 @@ export class ClusterMap {
     this.#parts = parts;
     this.#tables = parts.tables;
     const { clusterSize, entryLength } = parts.tables.layout;
+    this.#clusterSize = clusterSize;
     this.#coverage = (clusterSize / entryLength) * clusterSize;
     this.#sliceEntries = parts.tables.l2.sliceLength / entryLength;
+    this.#sliceCoverage = this.#sliceEntries * clusterSize;
   }
 
   /** Where `offset` is, if the tables that tell are in memory. */
@@ -59,14 +71,15 @@ export class ClusterMap {
     if (length <= 0) {
       return eof;
     }
-    const l1Entry = this.#tables.l1.peek(Math.floor(offset / this.#coverage));
+    const l1Index = Math.floor(offset / this.#coverage);
+    const l1Entry = this.#tables.l1.peek(l1Index);
     if (l1Entry === undefined) {
       return undefined;
     }
     if (l1Entry.l2Offset === 0) {
       return this.#withoutTable(offset, length);
     }
-    const table = this.#tables.l2.peek(this.#sliceOffset(offset, l1Entry.l2Offset));
+    const table = this.#tables.l2.peek(this.#sliceOffset(offset, l1Index, l1Entry.l2Offset));
     return table === undefined ? undefined : this.#map(table.view, offset, length);
   }
 
@@ -76,47 +89,49 @@ export class ClusterMap {
     if (length <= 0) {
       return eof;
     }
-    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
-    if (l2Offset === 0) {
-      return this.#withoutTable(offset, length);
-    }
-    const table = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
-    return this.#map(table.view, offset, length);
+    const view = yield* this.#slice(offset);
+    return view === undefined ? this.#withoutTable(offset, length) : this.#map(view, offset, length);
   }
 
   /**
    * The L2 entry of the cluster at `offset`, as halves of its first 64 bits; `undefined`: there is no L2 table.
    */
   *entry(offset: number): Io<{ readonly high: number; readonly low: number } | undefined> {
-    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
-    if (l2Offset === 0) {
+    const view = yield* this.#slice(offset);
+    if (view === undefined) {
       return undefined;
     }
-    const { view } = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
     const at = this.#indexInSlice(offset) * this.#tables.layout.entryLength;
     return { high: view.getUint32(at), low: view.getUint32(at + 4) };
   }
 
   /** Decodes what the table says about one cluster; `undefined`: there is no L2 table. The piece is the caller's until the next call. */
   *piece(offset: number): Io<Piece | undefined> {
-    const { l2Offset } = yield* this.#tables.l1.get(Math.floor(offset / this.#coverage));
-    if (l2Offset === 0) {
+    const view = yield* this.#slice(offset);
+    if (view === undefined) {
       return undefined;
     }
-    const { view } = yield* this.#tables.l2.get(this.#sliceOffset(offset, l2Offset));
-    this.#decode(this.#first, view, offset);
+    this.#decode(this.#first, view, offset, this.#indexInSlice(offset));
     return this.#first;
   }
 
+  /** The slice with the entry for `offset`; `undefined`: there is no L2 table. */
+  *#slice(offset: number): Io<DataView | undefined> {
+    const l1Index = Math.floor(offset / this.#coverage);
+    const { l2Offset } = yield* this.#tables.l1.get(l1Index);
+    return l2Offset === 0 ? undefined : (yield* this.#tables.l2.get(this.#sliceOffset(offset, l1Index, l2Offset))).view;
+  }
+
   #withoutTable(offset: number, length: number): ShallowMapping {
-    const rest = this.#coverage - (offset % this.#coverage);
+    const rest = (Math.floor(offset / this.#coverage) + 1) * this.#coverage - offset;
     return this.#unallocated(offset, Math.min(length, rest), undefined);
   }
 
   #map(view: DataView, offset: number, length: number): ShallowMapping {
     const first = this.#first;
-    this.#decode(first, view, offset);
-    const mapped = Math.min(length, this.#runLength(view, offset, length));
+    const index = this.#indexInSlice(offset);
+    this.#decode(first, view, offset, index);
+    const mapped = first.length >= length ? length : Math.min(length, this.#runLength(view, offset, length, index));
     switch (first.kind) {
       case "data":
         return {
@@ -146,15 +161,16 @@ export class ClusterMap {
     return piece.hasHost ? { storage: this.#parts.data, offset: hostOffset(piece.host) } : undefined;
   }
 
-  /** How far what `#first` says goes on inside of the slice, bytes; stops looking at `length`. */
-  #runLength(view: DataView, offset: number, length: number): number {
+  /** How far what `#first`, the entry at `index`, says goes on inside of the slice, bytes; stops looking at `length`. */
+  #runLength(view: DataView, offset: number, length: number, index: number): number {
     const first = this.#first;
     const next = this.#next;
-    const { clusterSize } = this.#tables.layout;
-    const end = offset - (offset % clusterSize) + (this.#sliceEntries - this.#indexInSlice(offset)) * clusterSize;
-    let run = first.length;
+    const start = Math.floor(offset / this.#clusterSize) * this.#clusterSize;
+    const end = start + (this.#sliceEntries - index) * this.#clusterSize;
+    let run = first.length + this.#alikeAfter(view, index, length - first.length);
     while (run < length && offset + run < end) {
-      this.#decode(next, view, offset + run);
+      const at = offset + run;
+      this.#decode(next, view, at, index + Math.floor((at - start) / this.#clusterSize));
       if (!continues(first, next, run, this.#parts.writable)) {
         break;
       }
@@ -163,23 +179,42 @@ export class ClusterMap {
     return run;
   }
 
-  #decode(piece: Piece, view: DataView, offset: number): void {
-    const { layout } = this.#tables;
-    const within = offset % layout.clusterSize;
-    piece.decode(view, this.#indexInSlice(offset), within, offset - within, layout);
+  /**
+   * How many bytes the entries behind the one at `index` map that differ from it in nothing but the host cluster, and in that continue it: what is
+   * right about the first is right about them, so nothing of them is decoded. Stops looking at `length`.
+   */
+  #alikeAfter(view: DataView, index: number, length: number): number {
+    const { kind, hasHost } = this.#first;
+    if (this.#tables.layout.extended || kind === "compressed") {
+      return 0;
+    }
+    const most = Math.min(this.#sliceEntries - index - 1, Math.ceil(length / this.#clusterSize));
+    const step = hasHost ? this.#clusterSize : 0;
+    const start = index * standardEntryLength;
+    const high = view.getUint32(start);
+    let low = view.getUint32(start + 4);
+    let count = 0;
+    for (let at = start + standardEntryLength; count < most; at += standardEntryLength) {
+      low += step;
+      if (view.getUint32(at + 4) !== low || view.getUint32(at) !== high) {
+        break;
+      }
+      count++;
+    }
+    return count * this.#clusterSize;
   }
 
-  /** Index of the entry in its L2 table. */
-  #tableIndex(offset: number): number {
-    return Math.floor((offset % this.#coverage) / this.#tables.layout.clusterSize);
+  #decode(piece: Piece, view: DataView, offset: number, index: number): void {
+    const cluster = Math.floor(offset / this.#clusterSize) * this.#clusterSize;
+    piece.decode(view, index, offset - cluster, cluster, this.#tables.layout);
   }
 
   #indexInSlice(offset: number): number {
-    return this.#tableIndex(offset) % this.#sliceEntries;
+    return Math.floor((offset - Math.floor(offset / this.#sliceCoverage) * this.#sliceCoverage) / this.#clusterSize);
   }
 
-  #sliceOffset(offset: number, l2Offset: number): number {
-    const slice = Math.floor(this.#tableIndex(offset) / this.#sliceEntries);
+  #sliceOffset(offset: number, l1Index: number, l2Offset: number): number {
+    const slice = Math.floor((offset - l1Index * this.#coverage) / this.#sliceCoverage);
     return l2Offset + slice * this.#tables.l2.sliceLength;
   }
 }

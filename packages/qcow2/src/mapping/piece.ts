@@ -6,6 +6,7 @@ import {
   copiedFlag,
   entryOffset,
   entryText,
+  offsetMaskLow,
   zeroFlag,
   type L2EntryLayout,
 } from "../tables/l2-entry.ts";
@@ -128,7 +129,7 @@ export class Piece {
     // in a data file, guest cluster 0 is at host offset 0, which elsewhere means "none"
     this.hasHost = offset !== 0 || (layout.externalDataFile && this.copied);
     if (this.hasHost) {
-      if (offset % layout.clusterSize !== 0) {
+      if ((low & (layout.clusterSize - 1) & offsetMaskLow) !== 0) {
         throw corrupt(`data cluster at host offset ${hex(offset)}: not cluster-aligned`);
       }
       if (layout.externalDataFile && offset !== guest) {

@@ -8,7 +8,8 @@ export const compressedFlag = 0x4000_0000;
 export const zeroFlag = 1;
 
 const offsetMaskHigh = 0x00ff_ffff;
-const offsetMaskLow = 0xffff_fe00;
+/** The bits of an entry's lower half that belong to its host offset. */
+export const offsetMaskLow = 0xffff_fe00;
 /** Reserved bits of a standard entry: 56–61 and 1–8; bit 0 too where it isn't the zero flag. */
 const reservedHigh = 0x3f00_0000;
 const reservedLow = 0x0000_01fe;
