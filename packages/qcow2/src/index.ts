@@ -50,6 +50,10 @@ export type { ApplyRepairOptions, RepairOptions } from "./repair/repair-options.
 export type { RepairPlan } from "./repair/repair-plan.ts";
 export { planQcow2Repair, repairQcow2 } from "./repair/repair-qcow2.ts";
 export type { RepairStep, RepairStepKind } from "./repair/repair-step.ts";
+export type { ImageStream } from "./stream/image-stream.ts";
+export { planStream } from "./stream/plan-stream.ts";
+export type { Qcow2StreamOptions } from "./stream/stream-options.ts";
+export type { StreamExtent, StreamSource } from "./stream/stream-source.ts";
 export type { BitmapSource, NewBitmap } from "./write/bitmaps/bitmap-changes.ts";
 export type { NewSnapshot } from "./write/snapshots/create-snapshot.ts";
 export type { SnapshotSelector } from "./snapshots/find-snapshot.ts";

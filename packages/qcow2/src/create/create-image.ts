@@ -1,6 +1,5 @@
 import { IoVector } from "@img/io-vector";
 import {
-  hex,
   ImgError,
   resizeStorage,
   syncStorage,
@@ -9,21 +8,11 @@ import {
   type Io,
   type Storage,
 } from "@img/format-core";
-import { extensionTypes, type HeaderExtension } from "../header/extensions.ts";
-import { autoclear, compatible, incompatible, noFeatures, type FeatureBits } from "../header/features.ts";
-import type { Qcow2Header } from "../header/header.ts";
-import { limits, sectorSize, version2HeaderLength } from "../header/layout.ts";
-import { l2Coverage } from "../header/parse-header.ts";
-import { serializeFeatureNames, standardFeatureNames } from "../header/serialize-feature-names.ts";
-import { serializeHeader } from "../header/serialize-header.ts";
+import { sectorSize } from "../header/layout.ts";
 import type { Qcow2CreateOptions } from "./create-options.ts";
+import { newHeader, newL1Size } from "./new-header.ts";
 import { planNewImage, type NewImage } from "./new-image.ts";
 import { RefcountPlan, type ImagePart } from "./refcount-plan.ts";
-
-const newHeaderLength = 112;
-
-/** Smaller first clusters have no feature name table, so that a backing file's name finds room. */
-const largestClusterWithoutNames = 4096;
 
 /**
  * Makes an empty qcow2 image in `storage`, whatever that holds, and empties the external data file if one is given. Equal options give
@@ -89,31 +78,22 @@ interface Layout {
 
 function layOut(planned: NewImage): Layout {
   const clusterSize = 2 ** planned.clusterBits;
-  const l1Size = l1SizeOf(planned);
+  const l1Size = newL1Size(planned);
   const refcounts = new RefcountPlan(clusterSize, planned.refcountOrder);
   const l1TableOffset = l1Size === 0 ? 0 : refcounts.allocate(l1Size * 8);
-  const header = newHeader(planned, { l1Size, l1TableOffset }, refcounts);
+  const header = newHeader(planned, {
+    l1Size,
+    l1TableOffset,
+    refcountTableOffset: refcounts.tableOffset,
+    refcountTableClusters: refcounts.tableClusters,
+  });
   const parts = refcounts.parts();
   const ends = parts.map(({ offset, bytes }) => offset + bytes.length);
   return {
-    header: serializeHeader({ header, extensions: newExtensions(planned), backingName: planned.backingFile?.name }),
+    header,
     parts: parts.map(withoutTail),
     end: ends.reduce((most, each) => Math.max(most, each), l1TableOffset + l1Size * 8),
   };
-}
-
-function l1SizeOf(planned: NewImage): number {
-  const features = incompatibleFeatures(planned);
-  const size = Math.ceil(
-    planned.size / l2Coverage({ clusterBits: planned.clusterBits, incompatibleFeatures: features }),
-  );
-  if (size * 8 > limits.l1TableLength) {
-    throw new ImgError(
-      "ERR_IMG_LIMIT",
-      `a disk of ${hex(planned.size)} bytes in clusters of ${String(2 ** planned.clusterBits)} needs an L1 table of ${String(size)} entries: expected at most ${String(limits.l1TableLength / 8)} (larger clusters help)`,
-    );
-  }
-  return size;
 }
 
 /** Zeroes at the end need not be written: the rest of the file is zero. */
@@ -123,55 +103,4 @@ function withoutTail({ offset, bytes }: ImagePart): ImagePart {
     length--;
   }
   return { offset, bytes: bytes.subarray(0, length) };
-}
-
-function newHeader(
-  planned: NewImage,
-  l1: Pick<Qcow2Header, "l1Size" | "l1TableOffset">,
-  refcounts: RefcountPlan,
-): Qcow2Header {
-  return {
-    version: planned.version,
-    backingFileOffset: 0,
-    backingFileSize: 0,
-    clusterBits: planned.clusterBits,
-    size: planned.size,
-    cryptMethod: 0,
-    ...l1,
-    refcountTableOffset: refcounts.tableOffset,
-    refcountTableClusters: refcounts.tableClusters,
-    snapshotCount: 0,
-    snapshotsOffset: 0,
-    incompatibleFeatures: incompatibleFeatures(planned),
-    compatibleFeatures: planned.lazyRefcounts ? features(compatible.lazyRefcounts) : noFeatures,
-    autoclearFeatures: planned.dataFileRaw ? features(autoclear.rawDataFile) : noFeatures,
-    refcountOrder: planned.refcountOrder,
-    headerLength: planned.version === 2 ? version2HeaderLength : newHeaderLength,
-    compressionType: planned.compressionType,
-    unknownFields: new Uint8Array(0),
-  };
-}
-
-function incompatibleFeatures(planned: NewImage): FeatureBits {
-  return features(
-    ...(planned.dataFileName === undefined ? [] : [incompatible.dataFile]),
-    ...(planned.compressionType === "zlib" ? [] : [incompatible.compressionType]),
-    ...(planned.extendedL2 ? [incompatible.extendedL2] : []),
-  );
-}
-
-function features(...bits: readonly number[]): FeatureBits {
-  return { high: 0, low: bits.reduce((sum, bit) => sum + 2 ** bit, 0) };
-}
-
-function newExtensions(planned: NewImage): readonly Pick<HeaderExtension, "type" | "data">[] {
-  const { backingFile, dataFileName, version, clusterBits } = planned;
-  const text = (name: string): Uint8Array => new TextEncoder().encode(name);
-  return [
-    ...(backingFile === undefined ? [] : [{ type: extensionTypes.backingFormat, data: text(backingFile.format) }]),
-    ...(dataFileName === undefined ? [] : [{ type: extensionTypes.dataFile, data: text(dataFileName) }]),
-    ...(version === 3 && 2 ** clusterBits > largestClusterWithoutNames
-      ? [{ type: extensionTypes.featureNames, data: serializeFeatureNames(standardFeatureNames) }]
-      : []),
-  ];
 }
