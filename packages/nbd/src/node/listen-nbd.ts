@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo, type ListenOptions, type Serve
 import { wrapHostError } from "@img/format-core";
 import { defaultPort } from "../protocol/handshake-numbers.ts";
 import type { NbdServer } from "../server/nbd-server.ts";
+import { ReceivePool } from "./receive-memory.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 /** After so many idle milliseconds TCP looks whether the peer is still there. */
@@ -45,7 +46,8 @@ export async function listenNbd(
   options: NbdListenOptions = {},
 ): Promise<NbdListener> {
   // replies that are under way when the client ends its side have to arrive
-  const host = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const pool = new ReceivePool();
+  const host = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
     if (options.accept?.(socket) === false) {
       socket.destroy();
       return;
@@ -53,7 +55,7 @@ export async function listenNbd(
     if (target.kind === "tcp") {
       socket.setKeepAlive(true, keepAliveDelay);
     }
-    void server.serve(new SocketStream(socket));
+    void server.serve(SocketStream.accept(socket, pool));
   });
   try {
     await listen(host, target);

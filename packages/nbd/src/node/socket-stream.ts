@@ -1,7 +1,8 @@
-import type { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import { ImgError, type MaybePromise } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
 import { StreamQueue } from "../stream/stream-queue.ts";
+import { ReceiveMemory, type ReceivePool } from "./receive-memory.ts";
 
 /** Unread bytes above which the peer is told to wait. */
 const highWater = 1024 * 1024;
@@ -14,13 +15,18 @@ export class SocketStream implements DuplexStream {
   readonly label: string;
   readonly #socket: Socket;
   readonly #queue: StreamQueue;
+  /** Where bytes are received, if the socket can be told. */
+  #memory: ReceiveMemory | undefined;
+  /** Whether the peer was told to wait. */
+  #held = false;
 
   /** @param label - the peer; default: what the socket knows of its address */
   constructor(socket: Socket, label: string = labelOf(socket)) {
     this.label = label;
     this.#socket = socket;
     this.#queue = new StreamQueue(label, () => {
-      if (socket.isPaused() && this.#queue.length < highWater) {
+      if (this.#held && this.#queue.length < highWater) {
+        this.#held = false;
         socket.resume();
       }
     });
@@ -31,8 +37,34 @@ export class SocketStream implements DuplexStream {
     socket.on("close", this.#onClose);
   }
 
+  /**
+   * A stream of a socket that a server has accepted paused (`pauseOnConnect`), which receives into memory that it uses again: new memory for every
+   * 64 KiB, and its collection, would take more time than receiving. The socket itself can't be used any more.
+   */
+  static accept(socket: Socket, pool: ReceivePool): SocketStream {
+    const handle = takeHandle(socket);
+    if (handle === undefined) {
+      const stream = new SocketStream(socket);
+      socket.resume();
+      return stream;
+    }
+    const memory = new ReceiveMemory(pool);
+    // bytes come when this turn of the event loop is over: the stream is there by then
+    const onread = {
+      buffer: (): Uint8Array => memory.room(),
+      callback: (length: number): boolean => stream.#received(memory.received(length)),
+    };
+    const stream = new SocketStream(new Socket({ handle, allowHalfOpen: true, onread } as SocketConstructorOpts));
+    stream.#memory = memory;
+    return stream;
+  }
+
   read(): MaybePromise<Uint8Array | undefined> {
     return this.#queue.read();
+  }
+
+  recycle(memory: ArrayBufferLike, length: number): void {
+    this.#memory?.giveBack(memory, length);
   }
 
   write(buffers: readonly Uint8Array[]): MaybePromise<void> {
@@ -45,24 +77,32 @@ export class SocketStream implements DuplexStream {
     if (last < 0) {
       return undefined;
     }
+    let report: ((error?: Error | null) => void) | undefined;
+    const callback = (error?: Error | null): void => {
+      report?.(error);
+    };
+    if (last > 0) {
+      socket.cork();
+    }
+    for (const [index, buffer] of buffers.entries()) {
+      // one call tells of all: they are sent in order
+      socket.write(buffer, index === last ? callback : undefined);
+    }
+    if (last > 0) {
+      socket.uncork();
+    }
+    if (socket.writableLength === 0 && socket.errored === null && !socket.destroyed) {
+      // the host has taken everything at once; the call comes later all the same
+      return undefined;
+    }
     return new Promise((resolve, reject) => {
-      const callback = (error?: Error | null): void => {
+      report = (error) => {
         if (error) {
           reject(error);
         } else {
           resolve();
         }
       };
-      if (last > 0) {
-        socket.cork();
-      }
-      for (const [index, buffer] of buffers.entries()) {
-        // one call tells of all: they are sent in order
-        socket.write(buffer, index === last ? callback : undefined);
-      }
-      if (last > 0) {
-        socket.uncork();
-      }
     });
   }
 
@@ -113,12 +153,18 @@ export class SocketStream implements DuplexStream {
     return socket;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#queue.push(chunk);
-    if (this.#queue.length >= highWater) {
+  readonly #onData = (chunk: Uint8Array): void => {
+    if (!this.#received(chunk)) {
       this.#socket.pause();
     }
   };
+
+  /** @returns whether more may come now */
+  #received(chunk: Uint8Array): boolean {
+    this.#queue.push(chunk);
+    this.#held = this.#queue.length >= highWater;
+    return !this.#held;
+  }
 
   readonly #onEnd = (): void => {
     this.#queue.end();
@@ -131,6 +177,20 @@ export class SocketStream implements DuplexStream {
   readonly #onClose = (): void => {
     this.#queue.end();
   };
+}
+
+/**
+ * What the host knows a socket by, taken from it. Node has the receiving into given buffers for sockets that it makes itself (`onread`), and passes
+ * accepted ones on in this way only; where it isn't as expected, the socket stays as it is.
+ */
+function takeHandle(socket: Socket): object | undefined {
+  const owner = socket as unknown as { _handle?: unknown };
+  const handle = owner._handle;
+  if (typeof handle !== "object" || handle === null || !("useUserBuffer" in handle) || socket.destroyed) {
+    return undefined;
+  }
+  owner._handle = null;
+  return handle;
 }
 
 function labelOf({ remoteAddress, remotePort }: Socket): string {

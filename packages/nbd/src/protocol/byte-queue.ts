@@ -19,6 +19,16 @@ export class ByteQueue {
   #gather: Uint8Array | undefined;
   #gathered = 0;
 
+  readonly #onConsumed: ((memory: ArrayBufferLike, length: number) => void) | undefined;
+
+  /**
+   * @param onConsumed - told how many bytes of which memory aren't looked at any more. Not told: of bytes that {@link take} and {@link takeBytes} have
+   * given away without copying
+   */
+  constructor(onConsumed?: (memory: ArrayBufferLike, length: number) => void) {
+    this.#onConsumed = onConsumed;
+  }
+
   /** Where the bytes that {@link peek} was asked for begin in the view that it returned. */
   peekOffset: number = 0;
 
@@ -32,13 +42,30 @@ export class ByteQueue {
     if (chunk.length === 0) {
       return;
     }
-    if (this.#length > 0 && chunk.length < gatherBelow) {
-      this.#append(chunk);
-    } else {
-      this.#chunks.push(chunk);
-      this.#gathered = 0;
+    if (!this.#extend(chunk)) {
+      if (this.#length > 0 && chunk.length < gatherBelow) {
+        this.#append(chunk);
+        this.#onConsumed?.(chunk.buffer, chunk.length);
+      } else {
+        this.#chunks.push(chunk);
+        this.#gathered = 0;
+      }
     }
     this.#length += chunk.length;
+  }
+
+  /** Makes one chunk of two that lie behind each other in memory. */
+  #extend(chunk: Uint8Array): boolean {
+    const index = this.#chunks.length - 1;
+    const last = this.#chunks[index];
+    if (last?.buffer !== chunk.buffer || last.byteOffset + last.length !== chunk.byteOffset) {
+      return false;
+    }
+    this.#chunks[index] = new Uint8Array(last.buffer, last.byteOffset, last.length + chunk.length);
+    if (index === 0) {
+      this.#view = undefined;
+    }
+    return true;
   }
 
   #append(chunk: Uint8Array): void {
@@ -86,31 +113,21 @@ export class ByteQueue {
   /** Consumes `length` bytes, which must be there. */
   skip(length: number): void {
     this.#check(length);
-    this.#length -= length;
-    if (this.#length === 0) {
-      this.clear();
-      return;
-    }
-    let rest = length + this.#position;
-    let count = 0;
-    for (const chunk of this.#chunks) {
-      if (rest < chunk.length) {
-        break;
+    if (this.#onConsumed !== undefined) {
+      const first = this.#first();
+      if (first.length - this.#position >= length) {
+        this.#onConsumed(first.buffer, length);
+      } else {
+        this.#consumed(this.#pieces(length));
       }
-      rest -= chunk.length;
-      count++;
     }
-    if (count > 0) {
-      this.#chunks.splice(0, count);
-      this.#view = undefined;
-    }
-    this.#position = rest;
+    this.#advance(length);
   }
 
   /** Consumes `length` bytes, which must be there, and gives them as they came: views, nothing is copied. */
   take(length: number): Uint8Array[] {
     const pieces = this.#pieces(length);
-    this.skip(length);
+    this.#advance(length);
     return pieces;
   }
 
@@ -118,7 +135,11 @@ export class ByteQueue {
   takeBytes(length: number): Uint8Array {
     const pieces = this.#pieces(length);
     const [only] = pieces;
-    const bytes = pieces.length === 1 && only !== undefined ? only : join(pieces, length);
+    if (pieces.length === 1 && only !== undefined) {
+      this.#advance(length);
+      return only;
+    }
+    const bytes = join(pieces, length);
     this.skip(length);
     return bytes;
   }
@@ -137,12 +158,40 @@ export class ByteQueue {
 
   /** Drops everything. */
   clear(): void {
-    this.#chunks.length = 0;
-    this.#length = 0;
-    this.#position = 0;
-    this.#view = undefined;
-    this.#gather = undefined;
-    this.#gathered = 0;
+    this.skip(this.#length);
+  }
+
+  #consumed(pieces: readonly Uint8Array[]): void {
+    for (const { buffer, length } of pieces) {
+      this.#onConsumed?.(buffer, length);
+    }
+  }
+
+  /** Goes on behind `length` bytes, which are there. */
+  #advance(length: number): void {
+    this.#length -= length;
+    if (this.#length === 0) {
+      this.#chunks.length = 0;
+      this.#position = 0;
+      this.#view = undefined;
+      this.#gather = undefined;
+      this.#gathered = 0;
+      return;
+    }
+    let rest = length + this.#position;
+    let count = 0;
+    for (const chunk of this.#chunks) {
+      if (rest < chunk.length) {
+        break;
+      }
+      rest -= chunk.length;
+      count++;
+    }
+    if (count > 0) {
+      this.#chunks.splice(0, count);
+      this.#view = undefined;
+    }
+    this.#position = rest;
   }
 
   #pieces(length: number): Uint8Array[] {

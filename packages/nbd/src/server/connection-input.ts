@@ -7,7 +7,7 @@ export type FillResult = "more" | "ended" | "stop";
 
 /** The receiving side of a connection: bytes that are waited for, and waiting that can be given up. */
 export class ConnectionInput {
-  readonly queue: ByteQueue = new ByteQueue();
+  readonly queue: ByteQueue;
   readonly #stream: DuplexStream;
   #stopped = false;
   #onStop: ((result: FillResult) => void) | undefined;
@@ -15,6 +15,20 @@ export class ConnectionInput {
 
   constructor(stream: DuplexStream) {
     this.#stream = stream;
+    this.queue = new ByteQueue(
+      stream.recycle === undefined
+        ? undefined
+        : (memory, length) => {
+            stream.recycle?.(memory, length);
+          },
+    );
+  }
+
+  /** Gives back what was taken from the queue, when nobody looks at it any more. */
+  recycle(payload: readonly Uint8Array[]): void {
+    for (const { buffer, length } of payload) {
+      this.#stream.recycle?.(buffer, length);
+    }
   }
 
   /** Waits for more bytes and puts them into the queue. @throws why the stream failed */

@@ -1,4 +1,4 @@
-import { isPromise } from "@img/format-core";
+import { isPromise, type MaybePromise } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
 import type { Region, ReplyMemory } from "./reply-memory.ts";
 
@@ -6,7 +6,7 @@ import type { Region, ReplyMemory } from "./reply-memory.ts";
 const writeLimit = 1024 * 1024;
 
 interface Piece {
-  memory: Uint8Array;
+  readonly memory: Uint8Array;
   start: number;
   end: number;
 }
@@ -15,24 +15,30 @@ interface Piece {
 interface Sent {
   readonly region: Region;
   readonly whenSent: (() => void) | undefined;
+  /** Where the reply ends, counted from the connection's first byte. */
+  readonly endsAt: number;
 }
 
 /**
  * Sends the replies of a connection. While one write is under way, replies gather for the next one; replies that lie behind each other
- * in memory become one buffer.
+ * in memory become one buffer. What the stream takes at once is sent without a promise, and its memory is free for the next reply at once, while
+ * the processor still has it at hand.
  */
 export class ReplyWriter {
   readonly #stream: DuplexStream;
   readonly #memory: ReplyMemory;
   readonly #onFailure: (error: unknown) => void;
-  #pieces: Piece[] = [];
-  #sent: Sent[] = [];
+  readonly #pieces: Piece[] = [];
+  readonly #sent: Sent[] = [];
   #writing = false;
-  #sending: Promise<void> | undefined;
-  #onTaken: (() => void) | undefined;
+  #onTaken: (() => void)[] = [];
   #scheduled = false;
   #failed = false;
-  #pendingBytes = 0;
+  #addedBytes = 0;
+  /** Bytes that were handed to the stream. */
+  #begunBytes = 0;
+  /** Bytes that the stream has taken. */
+  #takenBytes = 0;
   #writeCount = 0;
 
   /** @param onFailure - called once when the stream doesn't take anything any more */
@@ -54,7 +60,12 @@ export class ReplyWriter {
 
   /** Bytes that wait for the next write. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#addedBytes - this.#begunBytes;
+  }
+
+  /** Bytes that the stream hasn't taken yet. */
+  get untakenBytes(): number {
+    return this.#addedBytes - this.#takenBytes;
   }
 
   /** Grows with every write that the stream has taken. */
@@ -71,8 +82,8 @@ export class ReplyWriter {
     } else {
       this.#pieces.push({ memory: slab.memory, start, end });
     }
-    this.#sent.push({ region, whenSent });
-    this.#pendingBytes += end - start;
+    this.#addedBytes += end - start;
+    this.#sent.push({ region, whenSent, endsAt: this.#addedBytes });
   }
 
   /** Sends soon, together with what becomes ready until then. */
@@ -94,8 +105,8 @@ export class ReplyWriter {
 
   /** Sends what is there, unless a write is under way: then it follows. */
   flush(): void {
-    if (!this.#writing && this.#pieces.length > 0) {
-      this.#sending = this.#send();
+    if (!this.#writing) {
+      this.#send();
     }
   }
 
@@ -103,7 +114,7 @@ export class ReplyWriter {
   taken(): Promise<void> {
     return this.#writing
       ? new Promise((resolve) => {
-          this.#onTaken = resolve;
+          this.#onTaken.push(resolve);
         })
       : Promise.resolve();
   }
@@ -112,62 +123,97 @@ export class ReplyWriter {
   async settled(): Promise<void> {
     this.flush();
     while (this.#writing) {
-      await this.#sending;
+      await this.taken();
     }
   }
 
-  async #send(): Promise<void> {
+  /** Writes until nothing is left, or one write has to be waited for. */
+  #send(): void {
     this.#writing = true;
     while (this.#pieces.length > 0) {
-      const pieces = this.#pieces;
-      const sent = this.#sent;
-      this.#pieces = [];
-      this.#sent = [];
-      this.#pendingBytes = 0;
+      const batch = this.#failed ? this.#drop() : this.#nextBatch();
+      let answer: MaybePromise<void> = undefined;
       try {
-        if (!this.#failed) {
-          await this.#write(pieces);
-        }
+        answer = batch.length === 0 ? undefined : this.#stream.write(batch);
       } catch (error) {
-        this.#failed = true;
-        this.#onFailure(error);
+        this.#fail(error);
       }
-      this.#onTaken?.();
-      this.#onTaken = undefined;
-      for (const { region, whenSent } of sent) {
-        this.#memory.release(region);
-        whenSent?.();
+      if (isPromise(answer)) {
+        const goOn = (): void => {
+          this.#took();
+          this.#send();
+        };
+        void answer.then(goOn, (error: unknown) => {
+          this.#fail(error);
+          goOn();
+        });
+        return;
       }
+      this.#took();
     }
     this.#writing = false;
+    this.#tell();
   }
 
-  async #write(pieces: readonly Piece[]): Promise<void> {
-    let batch: Uint8Array[] = [];
+  /** Takes what the next write sends. */
+  #nextBatch(): Uint8Array[] {
+    const batch: Uint8Array[] = [];
     let length = 0;
-    for (const { memory, start, end } of pieces) {
-      for (let at = start; at < end;) {
-        const stop = Math.min(end, at + writeLimit - length);
-        batch.push(memory.subarray(at, stop));
-        length += stop - at;
-        at = stop;
-        if (length === writeLimit) {
-          await this.#writeBatch(batch);
-          batch = [];
-          length = 0;
-        }
+    let whole = 0;
+    for (const piece of this.#pieces) {
+      const { memory, start, end } = piece;
+      const stop = Math.min(end, start + writeLimit - length);
+      batch.push(memory.subarray(start, stop));
+      length += stop - start;
+      piece.start = stop;
+      if (stop < end || length === writeLimit) {
+        whole += stop === end ? 1 : 0;
+        break;
+      }
+      whole++;
+    }
+    this.#pieces.splice(0, whole);
+    this.#begunBytes += length;
+    return batch;
+  }
+
+  #drop(): Uint8Array[] {
+    this.#pieces.length = 0;
+    this.#begunBytes = this.#addedBytes;
+    return [];
+  }
+
+  /** What was begun is taken, or never will be. */
+  #took(): void {
+    this.#takenBytes = this.#begunBytes;
+    this.#writeCount++;
+    let count = 0;
+    for (const { region, whenSent, endsAt } of this.#sent) {
+      if (endsAt > this.#takenBytes) {
+        break;
+      }
+      count++;
+      this.#memory.release(region);
+      whenSent?.();
+    }
+    this.#sent.splice(0, count);
+    this.#tell();
+  }
+
+  #tell(): void {
+    const waiting = this.#onTaken;
+    if (waiting.length > 0) {
+      this.#onTaken = [];
+      for (const resolve of waiting) {
+        resolve();
       }
     }
-    if (length > 0) {
-      await this.#writeBatch(batch);
-    }
   }
 
-  async #writeBatch(batch: readonly Uint8Array[]): Promise<void> {
-    const answer = this.#stream.write(batch);
-    if (isPromise(answer)) {
-      await answer;
+  #fail(error: unknown): void {
+    if (!this.#failed) {
+      this.#failed = true;
+      this.#onFailure(error);
     }
-    this.#writeCount++;
   }
 }

@@ -20,8 +20,12 @@ import { goOn } from "./go-on.ts";
 import { wireError } from "./wire-error.ts";
 
 const noPayload: readonly Uint8Array[] = [];
-/** So many bytes of replies are sent before more requests are begun. */
+/** So many bytes of replies are sent although more requests are there: a client that gets its data early works while we do. */
 const sendFrom = 256 * 1024;
+/** So many bytes of replies may wait for a client that is slower than we are: enough for it to go on while we read. */
+const aheadLimit = 1024 * 1024;
+/** After so many bytes others get a turn, although nothing has to be waited for. */
+const turnAfter = 1024 * 1024;
 /** What an answer to BLOCK_STATUS may take. */
 const statusCost = 256 * 1024;
 
@@ -45,6 +49,8 @@ export class Transmission {
   readonly #extended: boolean;
   readonly #payloadLimit: number;
   #requestCount = 0;
+  /** Bytes that requests were about since others had a turn. */
+  #sinceTurn = 0;
   /** Bytes of a payload that is waited for that have come. */
   #awaited: number | undefined;
 
@@ -105,12 +111,37 @@ export class Transmission {
       if (!this.#takeNow(request, payload) && !(await this.#takeLater(request, payload))) {
         return;
       }
-      if (this.#parts.writer.pendingBytes >= sendFrom) {
-        // a client that gets its data early works while we do
-        this.#parts.writer.flush();
-        await this.#parts.writer.taken();
+      const pause = this.#pause();
+      if (pause !== undefined) {
+        await pause;
       }
     }
+  }
+
+  /** Sends what there is enough of, and says what is to be waited for before the next request is begun, if anything. */
+  #pause(): Promise<void> | undefined {
+    const { writer } = this.#parts;
+    const enough = writer.pendingBytes >= sendFrom;
+    if (!enough && this.#sinceTurn < turnAfter) {
+      return undefined;
+    }
+    writer.flush();
+    if (writer.untakenBytes >= aheadLimit) {
+      this.#sinceTurn = 0;
+      return writer.taken();
+    }
+    return writer.isBusy || this.#sinceTurn >= turnAfter ? this.#turn() : undefined;
+  }
+
+  /** Lets everything go on that is ready: the rest of a write, the requests of others. */
+  #turn(): Promise<void> {
+    const { stream } = this.#parts.state;
+    this.#sinceTurn = 0;
+    return stream.defer === undefined
+      ? this.#parts.writer.taken()
+      : new Promise((resolve) => {
+          stream.defer?.(resolve);
+        });
   }
 
   /** Begins a request if nothing has to be waited for, which saves a promise for each. */
@@ -123,6 +154,7 @@ export class Transmission {
     if (!inFlight.tryEnter(cost)) {
       return false;
     }
+    this.#sinceTurn += cost;
     this.#begin(request, payload === 0 ? noPayload : state.input.queue.take(payload), cost);
     return true;
   }
@@ -205,21 +237,24 @@ export class Transmission {
   }
 
   #begin(request: NbdRequest, payload: readonly Uint8Array[], cost: number): void {
-    let answer: MaybePromise<void>;
+    let answer: MaybePromise<void> = undefined;
     try {
       answer = this.#execute(request, payload, cost);
     } catch (error) {
       this.#fail(request, error, cost);
-      return;
     }
+    const { input } = this.#parts.state;
     if (isPromise(answer)) {
       answer
         .catch((error: unknown) => {
           this.#fail(request, error, cost);
         })
         .finally(() => {
+          input.recycle(payload);
           this.#parts.writer.schedule();
         });
+    } else {
+      input.recycle(payload);
     }
   }
 

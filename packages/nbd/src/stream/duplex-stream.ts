@@ -26,6 +26,11 @@ export interface DuplexStream {
   /** Drops the connection at once, with whatever is still under way. Whoever is waiting fails with `error` (default: `ERR_IMG_CLOSED`). */
   destroy(error?: unknown): void;
   /**
+   * `length` bytes of what {@link read} gave, which lie in `memory`, aren't needed any more: the stream may receive into them when it has got back all
+   * that it received there. Each byte once. Bytes that nobody gives back are left to the garbage collector. Absent: all are.
+   */
+  recycle?(memory: ArrayBufferLike, length: number): void;
+  /**
    * Calls back soon, when everything else that is ready now was done: the right moment to write what has accumulated until then.
    * Absent: a microtask.
    */
