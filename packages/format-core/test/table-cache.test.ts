@@ -53,6 +53,34 @@ describe.each(bothWorlds)("TableCache in the $name world", ({ run }) => {
     expect(cache.bytes).toBe(20);
   });
 
+  it("tells which tables went to make room, and of no others", async () => {
+    const evicted: Table[] = [];
+    const cache = new TableCache<number, Table>({
+      what: "table",
+      maxBytes: 20,
+      sizeOf: () => 10,
+      *load(value) {
+        return { value };
+      },
+      *store() {},
+      evicted: (table) => {
+        evicted.push(table);
+      },
+    });
+    for (const key of [1, 2, 3, 4]) {
+      await run(cache.get(key));
+    }
+    cache.pin(3);
+    cache.markDirty(3);
+    await run(cache.get(5));
+    await run(cache.get(6));
+    expect(evicted.map(({ value }) => value)).toEqual([1, 2, 4, 5]);
+    cache.unpin(3);
+    await run(cache.flush());
+    cache.dropClean();
+    expect(evicted).toHaveLength(4);
+  });
+
   it("keeps pinned tables until the last pin is gone, and then keeps the budget again", async () => {
     const { cache } = cacheOver(10);
     for (const key of [1, 2, 3]) {

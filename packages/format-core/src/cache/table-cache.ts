@@ -19,6 +19,11 @@ export interface TableCacheOptions<K extends number | string, T extends object> 
    * an asynchronous write begins; what is changed afterwards is written by a later call.
    */
   store(key: K, table: T): Io<void>;
+  /**
+   * Hears of a table that went to make room, which nobody may use any more. Its memory can serve the next `load`: tables that were kept for
+   * a while are what a garbage collector finds last.
+   */
+  evicted?(table: T): void;
 }
 
 interface Entry<K, T> {
@@ -33,7 +38,8 @@ interface Entry<K, T> {
 }
 
 interface Loading {
-  readonly done: WaitQueue;
+  /** Where those wait who want the same; made by the first of them. */
+  done: WaitQueue | undefined;
   /** What is being read isn't wanted any more. */
   stale: boolean;
 }
@@ -114,6 +120,7 @@ export class TableCache<K extends number | string, T extends object> {
       if (loading === undefined) {
         yield* this.#load(key);
       } else {
+        loading.done ??= new WaitQueue(this.#name(key));
         yield* loading.done.wait();
       }
     }
@@ -254,7 +261,7 @@ export class TableCache<K extends number | string, T extends object> {
   }
 
   *#load(key: K): Io<void> {
-    const loading: Loading = { done: new WaitQueue(this.#name(key)), stale: false };
+    const loading: Loading = { done: undefined, stale: false };
     this.#loading.set(key, loading);
     try {
       const table = yield* this.#options.load(key);
@@ -266,7 +273,7 @@ export class TableCache<K extends number | string, T extends object> {
       if (!loading.stale) {
         this.#loading.delete(key);
       }
-      loading.done.wakeAll();
+      loading.done?.wakeAll();
     }
     if (this.#bytes > this.#options.maxBytes) {
       yield* this.#trimAround(key);
@@ -339,7 +346,11 @@ export class TableCache<K extends number | string, T extends object> {
       if (keep !== undefined && this.#free.size === 1 && this.#free.has(keep)) {
         return;
       }
-      this.#bytes -= this.#free.pop()?.bytes ?? 0;
+      const entry = this.#free.pop();
+      if (entry !== undefined) {
+        this.#bytes -= entry.bytes;
+        this.#options.evicted?.(entry.table);
+      }
     }
   }
 

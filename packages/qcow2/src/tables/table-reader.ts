@@ -19,16 +19,20 @@ export class TableReader implements SliceSource {
    */
   constructor(storage: Storage, sliceLength: number, maxBytes: number) {
     this.sliceLength = sliceLength;
+    const unused: Table[] = [];
     this.#cache = new TableCache<number, Table>({
       what: "table slice",
       maxBytes,
       sizeOf: (table) => table.bytes.length,
       *load(offset): Io<Table> {
-        const bytes = new Uint8Array(sliceLength);
-        yield* readStorage(storage, IoVector.from(bytes), offset);
-        return new Table(bytes);
+        const table = unused.pop() ?? new Table(new Uint8Array(sliceLength));
+        yield* readStorage(storage, IoVector.from(table.bytes), offset);
+        return table;
       },
       store: refuseStore,
+      evicted: (table) => {
+        unused.push(table);
+      },
     });
   }
 

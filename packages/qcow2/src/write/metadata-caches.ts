@@ -37,6 +37,8 @@ export class MetadataCaches {
   readonly #lazyRefcounts: boolean;
   readonly #l2: TableCache<number, Table>;
   readonly #refcountBlocks: TableCache<number, Table>;
+  /** Slices that both caches have done with: their memory is used again. */
+  readonly #unused: Table[] = [];
   #l1: ResidentTable;
   #refcountTable: ResidentTable;
   /** Grows with every write that a later link relies on. */
@@ -57,6 +59,9 @@ export class MetadataCaches {
       sizeOf: (table) => table.bytes.length,
       load: (offset) => this.#load(offset),
       store: (offset, table) => this.#store(offset, table, () => this.barrier()),
+      evicted: (table) => {
+        this.#unused.push(table);
+      },
     });
     this.#refcountBlocks = new TableCache({
       what: "refcount block slice",
@@ -64,6 +69,9 @@ export class MetadataCaches {
       sizeOf: (table) => table.bytes.length,
       load: (offset) => this.#load(offset),
       store: (offset, table) => this.#store(offset, table, undefined),
+      evicted: (table) => {
+        this.#unused.push(table);
+      },
     });
   }
 
@@ -171,9 +179,9 @@ export class MetadataCaches {
   }
 
   *#load(offset: number): Io<Table> {
-    const bytes = new Uint8Array(this.sliceLength);
-    yield* readStorage(this.#storage, IoVector.from(bytes), offset);
-    return new Table(bytes);
+    const table = this.#unused.pop() ?? new Table(new Uint8Array(this.sliceLength));
+    yield* readStorage(this.#storage, IoVector.from(table.bytes), offset);
+    return table;
   }
 
   *#store(offset: number, table: Table, prepare: (() => Io<void>) | undefined): Io<void> {
