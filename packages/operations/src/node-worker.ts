@@ -1,11 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { runConvertShare } from "./node/run-convert-share.ts";
-import type { ConvertShare } from "./node/convert-threads.ts";
+import type { ImageSpec } from "./node/image-spec.ts";
+import { serveReads } from "./node/serve-reads.ts";
 
 // The entry of the threads that `convertImages` starts.
 if (parentPort !== null) {
-  const port = parentPort;
-  runConvertShare(workerData as ConvertShare, (message) => {
-    port.postMessage(message);
-  });
+  serveReads(parentPort, workerData as readonly ImageSpec[]);
 }

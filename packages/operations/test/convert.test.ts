@@ -1,11 +1,11 @@
-import { MemoryStorage, runAsync, runSync, type FormatAccess, type Storage } from "@img/format-core";
+import { checkpoint, MemoryStorage, runAsync, runSync, type FormatAccess, type Storage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { raw } from "@img/raw";
 import { AsyncStorage, CountingStorage, DelayStorage, FaultStorage } from "@img/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LocalCursor } from "../src/convert/convert-cursor.ts";
 import { convertIo } from "../src/convert/convert.ts";
+import type { ConvertState, SourceReader } from "../src/convert/source-reader.ts";
 import { convert } from "../src/index.ts";
 
 const KiB = 1024;
@@ -227,19 +227,35 @@ describe("convert", () => {
     expect(found.every((byte) => byte === 9)).toBe(true);
   });
 
-  it("shares a conversion among several that take parts from one cursor", async () => {
+  it("lets somebody else read, and reads by itself what that one can't", async () => {
     const bytes = disk(1024 * KiB);
     const memory = new MemoryStorage(new Uint8Array(bytes.length));
-    const cursor = new LocalCursor();
-    const options = { targetIsZero: true, chunkSize: 16 * KiB };
-    const shares = [1, 2, 3].map(async (seed) => {
-      const source = await open(new DelayStorage(sparseStorage(bytes), { seed }));
-      const work = convertIo([source], await open(memory, true), { ...options, parallel: 2 }, cursor);
-      await runAsync(work);
-    });
-    await Promise.all(shares);
-    expect(cursor.done).toBe(bytes.length);
+    const allocated: Uint8Array[] = [];
+    const told: ConvertState[] = [];
+    let reads = 0;
+    const reader: SourceReader = {
+      allocate(length) {
+        const buffer = new Uint8Array(new SharedArrayBuffer(length));
+        allocated.push(buffer);
+        return buffer;
+      },
+      consider: (state) => told.push(state),
+      *read(into, offset) {
+        yield* checkpoint();
+        expect(allocated.some(({ buffer }) => buffer === into.buffer)).toBe(true);
+        const works = reads++ % 3 > 0;
+        into.set(works ? bytes.subarray(offset, offset + into.length) : junk(into.length));
+        return works;
+      },
+    };
+    const source = await open(new DelayStorage(sparseStorage(bytes), { seed: 1 }));
+    const options = { targetIsZero: true, chunkSize: 16 * KiB, parallel: 3 };
+    const { written } = await runAsync(convertIo([source], await open(memory, true), options, reader));
     expect(Buffer.compare(memory.toUint8Array(), bytes)).toBe(0);
+    expect(reads).toBeGreaterThan(10);
+    expect(written).toBeGreaterThan(0);
+    expect(allocated).toHaveLength(3);
+    expect(told.at(-1)).toEqual({ done: bytes.length, total: bytes.length, packed: false });
   });
 
   it.each([{ sparse: -1 }, { sparse: 1.5 }, { parallel: 0 }, { chunkSize: 1 }])(

@@ -1,36 +1,36 @@
-/** How far a conversion has been handed out, to whoever takes part in it: everything before {@link position} is taken. */
-export interface ConvertCursor {
+/** How far a conversion has been handed out to those who copy its parts: everything before {@link position} is taken. */
+export class ConvertCursor {
+  #position = 0;
+  #done = 0;
+  #written = 0;
+
   /** Bytes from the start of the disk. */
-  readonly position: number;
-  /** Whether somebody gave up, and nobody should take more. */
-  readonly stopped: boolean;
-  /** Takes `[from, to)`, unless somebody was faster and {@link position} isn't `from` any more. */
-  take(from: number, to: number): boolean;
-  /** Says that bytes that were taken are dealt with. */
-  finish(length: number, written: number): void;
+  get position(): number {
+    return this.#position;
+  }
+
   /** Bytes dealt with. */
-  readonly done: number;
+  get done(): number {
+    return this.#done;
+  }
+
   /** Bytes of them that were written as data. */
-  readonly written: number;
-}
+  get written(): number {
+    return this.#written;
+  }
 
-/** The cursor of a conversion that one thread does alone. */
-export class LocalCursor implements ConvertCursor {
-  position = 0;
-  readonly stopped = false;
-  done = 0;
-  written = 0;
-
+  /** Takes `[from, to)`, unless somebody was faster and {@link position} isn't `from` any more. */
   take(from: number, to: number): boolean {
-    if (this.position !== from) {
+    if (this.#position !== from) {
       return false;
     }
-    this.position = to;
+    this.#position = to;
     return true;
   }
 
+  /** Says that bytes that were taken are dealt with. */
   finish(length: number, written: number): void {
-    this.done += length;
-    this.written += written;
+    this.#done += length;
+    this.#written += written;
   }
 }

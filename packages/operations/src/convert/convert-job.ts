@@ -1,22 +1,24 @@
 import { alignDown, alignUp, ImgError, type FormatAccess, type Io } from "@img/format-core";
 import { IoVector, isZero, nextRun } from "@img/io-vector";
-import type { ConvertCursor } from "./convert-cursor.ts";
+import { ConvertCursor } from "./convert-cursor.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 import { GranularSource } from "./granular-source.ts";
 import type { SourceDisk } from "./source-disk.ts";
+import type { SourceReader } from "./source-reader.ts";
 import { Turnstile } from "./turnstile.ts";
 import { TargetComparison } from "./target-comparison.ts";
 
 /** Most bytes that are made zero by one request, so that the job can be stopped and its progress be seen. */
 const zeroLimit = 1024 * 1024 * 1024;
 
-/** One thread's share in a conversion: takes parts from a cursor that others may take from too, and copies them. */
+/** A conversion: parts are taken one after the other, by any number of those who take {@link step}s, and copied. */
 export class ConvertJob {
   readonly #source: SourceDisk;
   readonly #runs: GranularSource;
   readonly #target: FormatAccess;
   readonly #settings: ConvertSettings;
-  readonly #cursor: ConvertCursor;
+  readonly #reader: SourceReader | undefined;
+  readonly #cursor = new ConvertCursor();
   /** What is written compressed at once; 1 when nothing is. */
   readonly #block: number;
   readonly #chunkSize: number;
@@ -28,11 +30,12 @@ export class ConvertJob {
   #zeroes: Uint8Array | undefined;
   #offloads: boolean;
 
-  constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, cursor: ConvertCursor) {
+  /** @param reader - reads instead of this thread where it can; default: nobody */
+  constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, reader?: SourceReader) {
     this.#source = source;
     this.#target = target;
     this.#settings = settings;
-    this.#cursor = cursor;
+    this.#reader = reader;
     this.#offloads = settings.offload && !settings.compressed;
     this.#block = settings.compressed ? compressedBlock(target) : 1;
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
@@ -41,11 +44,21 @@ export class ConvertJob {
     this.#order = target.driver.format === "raw" ? undefined : new Turnstile();
   }
 
+  /** Bytes dealt with. */
+  get done(): number {
+    return this.#cursor.done;
+  }
+
+  /** Bytes of them that were written as data. */
+  get written(): number {
+    return this.#cursor.written;
+  }
+
   /** Takes one part and copies it; `false`: nothing is left to take. */
   *step(): Io<boolean> {
     for (;;) {
-      const { position, stopped } = this.#cursor;
-      if (position === this.#source.size || stopped) {
+      const { position } = this.#cursor;
+      if (position === this.#source.size) {
         return false;
       }
       const { zero, length } = yield* this.#runs.firstRun(position, this.#source.size);
@@ -90,7 +103,7 @@ export class ConvertJob {
 
   /** Copies a range of at most one buffer; returns the bytes written as data. */
   *#copy(start: number, end: number, number: number): Io<number> {
-    const buffer = this.#buffers.pop() ?? new Uint8Array(this.#chunkSize);
+    const buffer = this.#buffers.pop() ?? this.#reader?.allocate(this.#chunkSize) ?? new Uint8Array(this.#chunkSize);
     try {
       let written = 0;
       let at = start;
@@ -119,7 +132,7 @@ export class ConvertJob {
       if (rest.length === 0) {
         return copied;
       }
-      yield* this.#source.read(rest, offset + copied);
+      yield* this.#read(rest, offset + copied);
       yield* this.#enter(number);
       return copied + (yield* this.#store(rest, offset + copied));
     }
@@ -129,7 +142,7 @@ export class ConvertJob {
       const { kind, length } = yield* comparison.runAt(offset + at, offset + buffer.length);
       if (kind !== "same") {
         const part = buffer.subarray(at, at + length);
-        yield* this.#source.read(part, offset + at);
+        yield* this.#read(part, offset + at);
         const ranges =
           kind === "write" ? [{ start: 0, end: length }] : yield* comparison.differences(part, offset + at);
         for (const { start, end } of ranges) {
@@ -139,6 +152,12 @@ export class ConvertJob {
       at += length;
     }
     return written;
+  }
+
+  *#read(into: Uint8Array, offset: number): Io<void> {
+    if (this.#reader === undefined || !(yield* this.#reader.read(into, offset))) {
+      yield* this.#source.read(into, offset);
+    }
   }
 
   /** Has the host copy the start of a range; returns how much it did. What it can't do once, it isn't asked for again. */

@@ -1,11 +1,11 @@
 import { all, ImgError, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
 import { Pacer } from "../pacer.ts";
 import { imageOf, type SyncImage } from "../sync-image.ts";
-import { LocalCursor, type ConvertCursor } from "./convert-cursor.ts";
 import { ConvertJob } from "./convert-job.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { SourceDisk } from "./source-disk.ts";
+import type { SourceReader } from "./source-reader.ts";
 
 /**
  * Copies one disk, or several behind each other, onto another: whatever their formats and storages. What the sources know to be zero
@@ -40,28 +40,31 @@ export function convertSync(
 
 /**
  * {@link convert} for use inside other operations.
- * @param cursor - shared by everybody who takes part in the same conversion; default: nobody else does
+ * @param reader - reads the sources instead of this thread where it can; default: nobody does
  */
 export function* convertIo(
   sources: readonly FormatAccess[],
   target: FormatAccess,
   options: ConvertOptions,
-  cursor: ConvertCursor = new LocalCursor(),
+  reader?: SourceReader,
 ): Io<ConvertResult> {
   const settings = convertSettings(options);
   const source = new SourceDisk(sources, options.onUnreadable);
   checkTarget(sources, source, target);
-  const job = new ConvertJob(source, target, settings, cursor);
+  const job = new ConvertJob(source, target, settings, reader);
   const pacer = new Pacer();
   const limit = settings.rate === Infinity ? undefined : new RateLimit(settings.rate);
   let failed = false;
   function* work(): Io<void> {
     try {
       while (!failed && (yield* job.step())) {
-        options.onProgress?.({ done: cursor.done, total: source.size });
+        const { done } = job;
+        const total = source.size;
+        reader?.consider({ done, total, packed: source.hasPacked });
+        options.onProgress?.({ done, total });
         yield* pacer.pause();
         if (limit !== undefined) {
-          yield* limit.waitFor(cursor.written);
+          yield* limit.waitFor(job.written);
         }
       }
     } catch (error) {
@@ -71,7 +74,7 @@ export function* convertIo(
     }
   }
   yield* all(Array.from({ length: settings.parallel }, work), settings.parallel);
-  return { size: source.size, written: cursor.written };
+  return { size: source.size, written: job.written };
 }
 
 /** @throws ImgError when `target` can't take what is in `source` */

@@ -36,6 +36,7 @@ export class SourceDisk {
 
   readonly #onUnreadable: OnUnreadable | undefined;
   #unknownUntil = 0;
+  #hasPacked = false;
 
   /** @param onUnreadable - hears about what can't be read, which then is zero; default: it is an error */
   constructor(images: readonly FormatAccess[], onUnreadable?: OnUnreadable) {
@@ -49,6 +50,11 @@ export class SourceDisk {
     this.#parts = parts;
     this.#onUnreadable = onUnreadable;
     this.size = size;
+  }
+
+  /** Whether data was met that only its driver can read: compressed data. */
+  get hasPacked(): boolean {
+    return this.#hasPacked;
   }
 
   /** What is known about the start of a range, without reading data; `length` ≥ 1, and the range lies within the disk. */
@@ -68,6 +74,7 @@ export class SourceDisk {
       case "zero":
         return { zero: true, length: mapping.length };
       case "special":
+        this.#hasPacked = true;
         return { zero: false, length: mapping.length };
       case "raw": {
         const extent = yield* this.#cursor(mapping.storage).at(mapping.offset, mapping.length);

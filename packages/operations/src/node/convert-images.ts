@@ -9,7 +9,12 @@ import {
   type Storage,
 } from "@img/format-core";
 import { checkCopiedBitmaps, checkSourceBitmaps, copyBitmapsIo, type CopiedBitmaps } from "../bitmap/copy-bitmaps.ts";
-import { convertSettings, type ConvertOptions, type ConvertResult } from "../convert/convert-options.ts";
+import {
+  convertSettings,
+  type ConvertOptions,
+  type ConvertResult,
+  type ConvertSettings,
+} from "../convert/convert-options.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
@@ -18,7 +23,7 @@ import { newImageReferences } from "./new-image-references.ts";
 import { openImageIo } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
-import { runConversion, type Conversion, type Destination } from "./run-conversion.ts";
+import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
@@ -43,13 +48,16 @@ export interface ConvertImagesSyncOptions
   readonly bitmaps?: CopiedBitmaps;
   /** Make the target durable before saying that all is well. Default `true`. */
   readonly sync?: boolean;
-  /** The formats of sources and target. With formats of your own, one thread does it all. Default: qcow2 and raw. */
+  /** The formats of sources and target. With formats of your own, one thread reads and writes. Default: qcow2 and raw. */
   readonly formats?: FormatRegistry;
 }
 
 /** What {@link convertImages} is to do. */
 export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
-  /** Threads that may work on it, this one included. Default: one for each processor. Short jobs use one. */
+  /**
+   * Threads that may read compressed sources, beside this one, which writes; 1: this one does it all. Default: one for each processor. Short
+   * jobs, and sources that aren't compressed, need none.
+   */
   readonly threads?: number;
   /**
    * Where the module `node-worker.js` of this package is, for programs that are bundled. Default: beside the module that is running; where it
@@ -60,7 +68,7 @@ export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
 
 /** What {@link convertImages} did. */
 export interface ConvertImagesResult extends ConvertResult {
-  /** Threads that worked on it. */
+  /** Threads that worked on it, this one included. */
   readonly threads: number;
 }
 
@@ -154,8 +162,8 @@ function* fillNew(
     : yield* format.createIo(storageOf(file), { ...target.createOptions, ...references, size });
   const isShown = backing !== undefined;
   const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
-  const destination = { path: file.path, settings: { ...settings, targetIsZero, onlyDifferences: isShown } };
-  return yield* withImages([image], () => fill(conversion, image, destination));
+  const copying = { ...settings, targetIsZero, onlyDifferences: isShown };
+  return yield* withImages([image], () => fill(conversion, image, copying));
 }
 
 /** Writes into an image that exists. */
@@ -167,18 +175,18 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
   }
   const durable = options.sync !== false;
   const image = yield* openImageIo({ blocking: "small", ...target, writable: true, durable }, { formats });
-  return yield* withImages([image], () => fill(conversion, image, { path: target.path, settings }));
+  return yield* withImages([image], () => fill(conversion, image, settings));
 }
 
 /** Copies what is to be copied into an open image. */
-function* fill(conversion: Conversion, image: FormatAccess, destination: Destination): Io<ConvertImagesResult> {
+function* fill(conversion: Conversion, image: FormatAccess, settings: ConvertSettings): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
   const [source] = sources;
   if (options.bitmaps === undefined || source === undefined) {
-    return yield* runConversion(conversion, image, destination);
+    return yield* runConversion(conversion, image, settings);
   }
   checkCopiedBitmaps(source, image, options.bitmaps);
-  const result = yield* runConversion(conversion, image, destination);
+  const result = yield* runConversion(conversion, image, settings);
   yield* copyBitmapsIo(source, image, options.bitmaps);
   return result;
 }

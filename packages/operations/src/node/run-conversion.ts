@@ -9,12 +9,9 @@ import {
 import { abortable } from "../abortable.ts";
 import { convertIo } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
-import type { Progress } from "../progress.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
-import { ConvertThreads, defaultThreads } from "./convert-threads.ts";
 import type { ImageSpec } from "./image-spec.ts";
-import { openerOf } from "./opener-of.ts";
-import { SharedCursor } from "./shared-cursor.ts";
+import { defaultThreads, ReaderThreads } from "./reader-threads.ts";
 
 /** A conversion whose sources are open. */
 export interface Conversion {
@@ -24,72 +21,43 @@ export interface Conversion {
   readonly sources: readonly FormatAccess[];
 }
 
-/** Where a conversion writes. */
-export interface Destination {
-  /** The file under which other threads find the target now. */
-  readonly path: string;
-  readonly settings: ConvertSettings;
-}
-
-/** How often progress is told while other threads finish, in milliseconds. */
-const progressInterval = 100;
-
-/** Copies the data, with the help of threads where that is possible and worth it. */
+/**
+ * Copies the data, with the help of threads where that is possible and worth it.
+ * @param settings - those of the conversion, as the target makes them
+ */
 export function* runConversion(
   conversion: Conversion,
   target: FormatAccess,
-  destination: Destination,
+  settings: ConvertSettings,
 ): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
-  const { signal } = options;
-  const cursor = new SharedCursor();
-  const stop = (): void => {
-    cursor.stop();
-  };
-  signal?.addEventListener("abort", stop);
-  const threads = mayHelp(conversion, target) ? yield* findThreads(conversion, destination, cursor) : undefined;
-  const onProgress = (progress: Progress): void => {
-    threads?.consider(progress.done, progress.total);
-    options.onProgress?.(progress);
-  };
-  const unreadable = options.onUnreadable === undefined ? {} : { onUnreadable: options.onUnreadable };
+  const threads = mayHelp(conversion) ? yield* findThreads(options) : undefined;
+  const { onUnreadable, onProgress } = options;
+  const work = convertIo(
+    sources,
+    target,
+    {
+      ...settings,
+      ...(onUnreadable === undefined ? {} : { onUnreadable }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    },
+    threads,
+  );
   try {
-    const work = convertIo(sources, target, { ...destination.settings, ...unreadable, onProgress }, cursor);
-    const { size } = yield* abortable(work, signal);
-    const tell = (): void => options.onProgress?.({ done: cursor.done, total: size });
-    if (threads !== undefined) {
-      yield* joinThreads(threads, tell);
-    }
-    tell();
-    signal?.throwIfAborted();
-    if (cursor.done !== size) {
-      throw new Error(`a thread ended early: ${String(cursor.done)} of ${String(size)} bytes are converted`);
-    }
-    return { size, written: cursor.written, threads: 1 + (threads?.helped ?? 0) };
-  } catch (error) {
-    cursor.stop();
-    if (threads !== undefined) {
-      yield* waitForThreads(threads);
-    }
-    throw error;
+    const { size, written } = yield* abortable(work, options.signal);
+    onProgress?.({ done: size, total: size });
+    options.signal?.throwIfAborted();
+    return { size, written, threads: 1 + (threads?.helped ?? 0) };
   } finally {
-    signal?.removeEventListener("abort", stop);
+    if (threads !== undefined) {
+      yield* threads.close();
+    }
   }
 }
 
-/**
- * Other threads have no part in our locks, so they may only write where bytes go to fixed places and no block is read and rewritten. They know
- * our own formats, and files, only. What has to be told as it comes, or to be counted together, is for one thread.
- */
-function mayHelp({ options, settings, sources }: Conversion, target: FormatAccess): boolean {
-  if (options.onUnreadable !== undefined || settings.rate !== Infinity) {
-    return false;
-  }
-  const inFiles = sources.every((source, index) => isInFiles(source, options.sources[index]));
-  if (openerOf(options.target) !== undefined || !inFiles) {
-    return false;
-  }
-  return options.formats === undefined && target.driver.format === "raw" && target.requestAlignment === 1;
+/** Other threads know our own formats, and files, only. */
+function mayHelp({ options, sources }: Conversion): boolean {
+  return options.formats === undefined && sources.every((source, index) => isInFiles(source, options.sources[index]));
 }
 
 /** Whether an image, and all below, lie in files that another thread can open as well. */
@@ -116,55 +84,16 @@ function withoutOpeners({ storages: _, backing, ...spec }: ImageSpec): ImageSpec
   };
 }
 
-/** The threads that may help; `undefined`: this one does it all, as always without waiting, when nobody could hear of how others fare. */
-function* findThreads(
-  conversion: Conversion,
-  destination: Destination,
-  cursor: SharedCursor,
-): Io<ConvertThreads | undefined> {
-  return yield* perform({
-    label: "threads",
-    async: () => makeThreads(conversion, destination, cursor),
-    sync: () => undefined,
-  });
+/** The threads that may help; `undefined`: this one does it all, as always without waiting, when it could hear nothing of them. */
+function* findThreads(options: ConvertImagesOptions): Io<ReaderThreads | undefined> {
+  return yield* perform({ label: "threads", async: () => makeThreads(options), sync: () => undefined });
 }
 
-function makeThreads(
-  { options }: Conversion,
-  { path, settings }: Destination,
-  cursor: SharedCursor,
-): ConvertThreads | undefined {
-  const most = options.threads ?? defaultThreads();
-  if (most < 2) {
-    return undefined;
-  }
-  const { native } = options.target;
-  const target = { path, format: "raw", writable: true, ...(native === undefined ? {} : { native }) };
-  const entry = options.workerEntry ?? new URL("./node-worker.js", import.meta.url);
-  return new ConvertThreads(
-    { sources: options.sources.map(withoutOpeners), target, settings, cursor: cursor.memory },
-    cursor,
-    most,
-    entry,
-  );
-}
-
-/** Waits for other threads, and meanwhile tells how far they are. */
-function joinThreads(threads: ConvertThreads, tell: () => void): Io<void> {
-  return perform({
-    label: "threads",
-    async: async () => {
-      const timer = setInterval(tell, progressInterval);
-      try {
-        await threads.join();
-      } finally {
-        clearInterval(timer);
-      }
-    },
-  });
-}
-
-/** Waits for other threads because something failed. */
-function waitForThreads(threads: ConvertThreads): Io<void> {
-  return perform({ label: "threads", async: () => threads.join().catch(() => undefined) });
+function makeThreads({
+  sources,
+  threads = defaultThreads(),
+  workerEntry,
+}: ConvertImagesOptions): ReaderThreads | undefined {
+  const entry = workerEntry ?? new URL("./node-worker.js", import.meta.url);
+  return threads < 2 ? undefined : new ReaderThreads(sources.map(withoutOpeners), threads, entry);
 }

@@ -1,0 +1,172 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { perform, type Io } from "@img/format-core";
+import type { ConvertState, SourceReader } from "../convert/source-reader.ts";
+import type { ImageSpec } from "./image-spec.ts";
+
+/** What a thread is asked to read: the disk's bytes from `offset` on, into memory that both threads see. */
+export interface ReadRequest {
+  readonly into: Uint8Array;
+  readonly offset: number;
+}
+
+/** What a thread says: that requests may come, or how the oldest one went that it hasn't answered yet. */
+export type ReaderMessage = "ready" | "read" | "failed";
+
+/** A conversion that is expected to take less than this isn't worth threads, milliseconds: it would end when they begin. */
+const worthwhile = 100;
+
+/** MiB. A small one keeps the buffers that inflating leaves behind from piling up: 40 MB less for each thread, at no cost in time. */
+const youngGeneration = 2;
+
+/**
+ * Threads that read the sources of a conversion, with descriptors of their own: one for each processor, because decompressing is what takes
+ * the time. They are started when there is compressed data, and enough of it. Plain data needs none: the thread pool overlaps
+ * reading and writing already.
+ *
+ * What a thread can't do is done by the thread that converts, which then says what is wrong.
+ */
+export class ReaderThreads implements SourceReader {
+  readonly #sources: readonly ImageSpec[];
+  readonly #most: number;
+  readonly #entry: URL;
+  readonly #began = performance.now();
+  #threads: ReaderThread[] | undefined;
+
+  /**
+   * @param sources - which threads can open as well
+   * @param most - threads in all, the one that converts included
+   * @param entry - the module that a thread runs
+   */
+  constructor(sources: readonly ImageSpec[], most: number, entry: URL) {
+    this.#sources = sources;
+    this.#most = most;
+    this.#entry = entry;
+  }
+
+  /** Threads that have read something. */
+  get helped(): number {
+    return (this.#threads ?? []).filter(({ helped }) => helped).length;
+  }
+
+  allocate(length: number): Uint8Array {
+    return new Uint8Array(new SharedArrayBuffer(length));
+  }
+
+  consider({ done, total, packed }: ConvertState): void {
+    const elapsed = performance.now() - this.#began;
+    if (this.#threads !== undefined || !packed || elapsed < worthwhile / 4) {
+      return;
+    }
+    if ((elapsed / Math.max(done, 1)) * (total - done) < worthwhile) {
+      return;
+    }
+    // the thread that converts has little to do then, so all processors have a reader
+    const count = existsSync(this.#entry) ? this.#most : 0;
+    this.#threads = Array.from({ length: count }, () => new ReaderThread(this.#entry, this.#sources));
+  }
+
+  *read(into: Uint8Array, offset: number): Io<boolean> {
+    const thread = this.#leastBusy();
+    if (thread === undefined) {
+      return false;
+    }
+    return yield* perform({ label: "reader thread", async: () => thread.read({ into, offset }) });
+  }
+
+  #leastBusy(): ReaderThread | undefined {
+    let found: ReaderThread | undefined;
+    for (const thread of this.#threads ?? []) {
+      if (thread.isReady && (found === undefined || thread.waiting < found.waiting)) {
+        found = thread;
+      }
+    }
+    return found;
+  }
+
+  /** Ends the threads, and waits until they have closed what they opened. */
+  close(): Io<void> {
+    return perform({
+      label: "reader threads",
+      async: async () => {
+        await Promise.all((this.#threads ?? []).map((thread) => thread.close()));
+      },
+      sync: () => undefined,
+    });
+  }
+}
+
+/** One thread, seen from the one that asks it. */
+class ReaderThread {
+  readonly #worker: Worker;
+  readonly #ended: Promise<void>;
+  /** Who waits for an answer; they come in the order of the requests. */
+  readonly #waiting: ((done: boolean) => void)[] = [];
+  #ready = false;
+  #helped = false;
+
+  constructor(entry: URL, sources: readonly ImageSpec[]) {
+    const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
+    this.#worker = new Worker(entry, { workerData: sources, execArgv: [], resourceLimits });
+    this.#worker.on("message", (message: ReaderMessage) => {
+      this.#hear(message);
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#worker.on("error", () => {
+        // the event that follows says the same: nobody reads here any more
+      });
+      this.#worker.on("exit", () => {
+        this.#ready = false;
+        for (const answer of this.#waiting.splice(0)) {
+          answer(false);
+        }
+        resolve();
+      });
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** Whether it has read anything. */
+  get helped(): boolean {
+    return this.#helped;
+  }
+
+  /** Requests that aren't answered. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  read(request: ReadRequest): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#worker.postMessage(request);
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#ready) {
+      this.#worker.postMessage("end");
+    } else {
+      await this.#worker.terminate();
+    }
+    await this.#ended;
+  }
+
+  #hear(message: ReaderMessage): void {
+    if (message === "ready") {
+      this.#ready = true;
+      return;
+    }
+    this.#helped ||= message === "read";
+    this.#waiting.shift()?.(message === "read");
+  }
+}
+
+/** Threads to use unless told otherwise: one for each processor. */
+export function defaultThreads(): number {
+  return availableParallelism();
+}
