@@ -11,6 +11,9 @@ import { readFast } from "./read-fast.ts";
 import { writeFast } from "./write-fast.ts";
 import type { ReadStep } from "./read-plan.ts";
 
+/** What everything that is done at once answers: nobody can tell one such promise from another. */
+const done: Promise<void> = Promise.resolve();
+
 /** Options of operations that may take long. */
 export interface AbortOptions {
   /** Looked at on safe points; the operation then rejects with the signal's reason. */
@@ -141,14 +144,8 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
   }
 
   /** Fills `buffer` from `offset` on. Never short: bytes past the disk's end read as zero. */
-  async read(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
-    checkRange(offset, buffer.length);
-    const fast = readFast(this, buffer, offset);
-    if (fast === false) {
-      await runAsync(this.io.read(IoVector.from(buffer), offset), options?.signal);
-    } else if (fast !== true) {
-      await fast;
-    }
+  read(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
+    return this.#move("read", buffer, offset, options);
   }
 
   /** {@link read} into several buffers behind each other. */
@@ -160,13 +157,20 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * Writes all of `buffer` at `offset`, or rejects; a part may have been written then.
    * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when it would end past the disk's end; nothing is written then.
    */
-  async write(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
-    checkRange(offset, buffer.length);
-    const fast = writeFast(this, buffer, offset);
-    if (fast === false) {
-      await runAsync(this.io.write(IoVector.from(buffer), offset), options?.signal);
-    } else if (fast !== true) {
-      await fast;
+  write(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
+    return this.#move("write", buffer, offset, options);
+  }
+
+  #move(verb: "read" | "write", buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
+    try {
+      checkRange(offset, buffer.length);
+      const fast = verb === "read" ? readFast(this, buffer, offset) : writeFast(this, buffer, offset);
+      if (fast === false) {
+        return runAsync(this.io[verb](IoVector.from(buffer), offset), options?.signal);
+      }
+      return fast === true ? done : fast;
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

@@ -17,22 +17,30 @@ export function moveFast(
   place: HostPlace,
 ): true | Promise<void> {
   const { storage, offset } = place;
-  const fail = (error: unknown): never => {
-    const doing = `${storage.label}: cannot ${verb} ${String(vector.length)} bytes at ${hex(offset)}`;
-    throw wrapHostError(error, doing, storage.label) as Error;
-  };
   let answer: MaybePromise<void>;
   try {
     answer = verb === "read" ? storage.read(vector, offset) : storage.write(vector, offset);
   } catch (error) {
     access.io.release();
-    return fail(error);
+    throw failure(verb, vector, place, error);
   }
   if (isPromise(answer)) {
-    return answer.catch(fail).finally(() => {
-      access.io.release();
-    });
+    // one promise for both outcomes, where catch() and finally() would make five
+    return answer.then(
+      () => {
+        access.io.release();
+      },
+      (error: unknown) => {
+        access.io.release();
+        throw failure(verb, vector, place, error);
+      },
+    );
   }
   access.io.release();
   return true;
+}
+
+function failure(verb: "read" | "write", vector: IoVector, { storage, offset }: HostPlace, error: unknown): Error {
+  const doing = `${storage.label}: cannot ${verb} ${String(vector.length)} bytes at ${hex(offset)}`;
+  return wrapHostError(error, doing, storage.label) as Error;
 }

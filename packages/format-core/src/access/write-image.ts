@@ -33,9 +33,11 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<v
       const rest = from.length - done;
       const prepared = yield* prepareWrite(access.driver, offset + done, rest, { overwrite: true });
       const length = Math.min(prepared.length, rest);
-      const part = from.slice(done, done + length);
-      yield* parts.start(commitAfter(prepared, () => writeStorage(prepared.storage, part, prepared.offset)));
+      const part = length === from.length ? from : from.slice(done, done + length);
+      const write = commitAfter(prepared, () => writeStorage(prepared.storage, part, prepared.offset));
       done += length;
+      // nothing is prepared after the last part, so it needn't go on beside anything
+      yield* done < from.length ? parts.start(write) : write;
     }
   } finally {
     yield* parts.join();

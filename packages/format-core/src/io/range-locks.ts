@@ -5,7 +5,8 @@ interface Held {
   start: number;
   end: number;
   readonly exclusive: boolean;
-  readonly released: WaitQueue;
+  /** Where those wait who want it; made by the first of them. */
+  released: WaitQueue | undefined;
 }
 
 /** Gives a range back; calling it again does nothing. */
@@ -34,37 +35,69 @@ export class RangeLocks {
    * @param exclusive - conflicts with every overlapping lock; otherwise only with exclusive ones
    */
   *acquire(offset: number, length: number, exclusive: boolean): Io<RangeRelease> {
-    const end = offset + length;
-    const mine: Held = {
-      start: offset,
-      end,
-      exclusive,
-      released: new WaitQueue(`range of ${String(length)} bytes at 0x${offset.toString(16)}`),
-    };
-    const conflicts = (held: Held): boolean => held.start < end && held.end > offset && (exclusive || held.exclusive);
-    const earlier = [...this.#held].filter(conflicts);
+    const mine: Held = { start: offset, end: offset + length, exclusive, released: undefined };
+    let earlier: Held[] | undefined;
+    for (const held of this.#held) {
+      if (conflict(held, mine)) {
+        (earlier ??= []).push(held);
+      }
+    }
     // registered before the first wait: those who come later queue behind us
     this.#held.add(mine);
-    const release = (): void => {
-      if (this.#held.delete(mine)) {
-        mine.released.wakeAll();
+    if (earlier !== undefined) {
+      yield* this.#waitFor(earlier, mine);
+    }
+    return this.#release(mine);
+  }
+
+  /** {@link acquire} as a plain call, if nobody has to be waited for; otherwise `undefined`, and nothing is locked. */
+  tryAcquire(offset: number, length: number, exclusive: boolean): RangeRelease | undefined {
+    const mine: Held = { start: offset, end: offset + length, exclusive, released: undefined };
+    for (const held of this.#held) {
+      if (conflict(held, mine)) {
+        return undefined;
       }
-    };
-    const narrow = (start: number, kept: number): void => {
-      mine.start = start;
-      mine.end = start + kept;
-      mine.released.wakeAll();
-    };
+    }
+    this.#held.add(mine);
+    return this.#release(mine);
+  }
+
+  *#waitFor(earlier: readonly Held[], mine: Held): Io<void> {
     try {
       for (const held of earlier) {
-        while (this.#held.has(held) && conflicts(held)) {
+        while (this.#held.has(held) && conflict(held, mine)) {
+          held.released ??= new WaitQueue(
+            `range of ${String(held.end - held.start)} bytes at 0x${held.start.toString(16)}`,
+          );
           yield* held.released.wait();
         }
       }
     } catch (error) {
-      release();
+      this.#drop(mine);
       throw error;
     }
-    return Object.assign(release, { narrow });
   }
+
+  #release(mine: Held): RangeRelease {
+    const release = (): void => {
+      this.#drop(mine);
+    };
+    release.narrow = (start: number, kept: number): void => {
+      mine.start = start;
+      mine.end = start + kept;
+      mine.released?.wakeAll();
+    };
+    return release;
+  }
+
+  #drop(mine: Held): void {
+    if (this.#held.delete(mine)) {
+      mine.released?.wakeAll();
+    }
+  }
+}
+
+/** Whether two locks can't be held at once. */
+function conflict(a: Held, b: Held): boolean {
+  return a.start < b.end && a.end > b.start && (a.exclusive || b.exclusive);
 }

@@ -6,8 +6,14 @@ import { isPromise, type Io, type MaybePromise, type Step } from "./io.ts";
  * `signal` is looked at on safe points only: an aborted operation has either not begun a part or finished it. The promise
  * then rejects with the signal's reason.
  */
-export async function runAsync<T>(io: Io<T>, signal?: AbortSignal): Promise<T> {
-  return drive(io, signal);
+export function runAsync<T>(io: Io<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    const answer = drive(io, signal);
+    // not an async function: that would make a promise of its own, and wait for this one
+    return isPromise(answer) ? answer : Promise.resolve(answer);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { perform, type Io, type MaybePromise } from "../io/io.ts";
+import { perform, type Io, type MaybePromise, type Step } from "../io/io.ts";
 import { isSyncStorage, type SyncStorage } from "../storage/sync-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { wrapHostError } from "../errors/wrap-host-error.ts";
@@ -14,11 +14,10 @@ export function* callStorage<T>(
   callSync: (storage: SyncStorage) => T,
 ): Io<T> {
   try {
-    return yield* perform({
-      label: storage.label,
-      async: () => call(storage),
-      ...(isSyncStorage(storage) ? { sync: () => callSync(storage) } : {}),
-    });
+    const step: Step<T> = isSyncStorage(storage)
+      ? { label: storage.label, async: () => call(storage), sync: () => callSync(storage) }
+      : { label: storage.label, async: () => call(storage) };
+    return yield* perform(step);
   } catch (error) {
     throw wrapHostError(error, `${storage.label}: ${doing()}`, storage.label);
   }

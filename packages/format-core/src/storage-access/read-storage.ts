@@ -1,9 +1,8 @@
 import { IoVector } from "@img/io-vector";
-import { wrapHostError } from "../errors/wrap-host-error.ts";
 import type { Io } from "../io/io.ts";
 import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
-import { isSyncStorage } from "../storage/sync-storage.ts";
+import { callStorage } from "./call-storage.ts";
 import { isAlignedRequest } from "./is-aligned-request.ts";
 import { bounceLength, storageState } from "./storage-state.ts";
 
@@ -38,21 +37,13 @@ export function* readStorage(storage: Storage, into: IoVector, offset: number): 
 }
 
 /** A read that respects the storage's limits. */
-export function* readAligned(storage: Storage, into: IoVector, offset: number): Io<void> {
-  try {
-    yield {
-      label: storage.label,
-      async: () => storage.read(into, offset),
-      ...(isSyncStorage(storage)
-        ? {
-            sync: () => {
-              storage.readSync(into, offset);
-            },
-          }
-        : {}),
-    };
-  } catch (error) {
-    const doing = `${storage.label}: cannot read ${String(into.length)} bytes at ${hex(offset)}`;
-    throw wrapHostError(error, doing, storage.label);
-  }
+export function readAligned(storage: Storage, into: IoVector, offset: number): Io<void> {
+  return callStorage(
+    storage,
+    () => `cannot read ${String(into.length)} bytes at ${hex(offset)}`,
+    (asynchronous) => asynchronous.read(into, offset),
+    (synchronous) => {
+      synchronous.readSync(into, offset);
+    },
+  );
 }

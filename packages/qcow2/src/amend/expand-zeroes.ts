@@ -92,7 +92,9 @@ function* zeroCluster(context: WriteContext, state: ClusterState, references: nu
   const { clusterSize } = layout;
   const expanded = { compressed: undefined, copied: false, data: 1, zero: 0 };
   if (state.host !== undefined && (yield* allocator.refcount(state.host / clusterSize)) === references) {
-    yield* context.checkOverlap(state.host, clusterSize);
+    if (!context.isData(state.host, clusterSize)) {
+      yield* context.refuseOverlap(state.host, clusterSize);
+    }
     yield* zeroStorage(storage, state.host, clusterSize, { allocate: true });
     caches.noteWrite();
     return { ...expanded, host: state.host };

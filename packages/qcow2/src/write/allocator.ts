@@ -7,7 +7,7 @@ import type { ClusterSet } from "./cluster-set.ts";
 import { growRefcountTable } from "./grow-refcount-table.ts";
 import type { MetadataCaches } from "./metadata-caches.ts";
 import { PendingFrees, type PendingFree } from "./pending-frees.ts";
-import { Reservation } from "./reservation.ts";
+import { Reservation, type ReservationHooks } from "./reservation.ts";
 
 /** Host offsets of data clusters are below it: 2^53 here, 2^56 in the format. */
 const greatestOffset = Number.MAX_SAFE_INTEGER;
@@ -41,19 +41,29 @@ export class Allocator {
   readonly #reserved = new Set<number>();
   /** Every cluster below is in use. */
   #hint = 0;
+  /** Clusters that one refcount block counts. */
+  readonly blockCoverage: number;
+  /** Clusters that one slice of a refcount block counts. */
+  readonly #sliceCoverage: number;
+  readonly #hooks: ReservationHooks;
 
   constructor(parts: AllocatorParts) {
     this.#parts = parts;
-  }
-
-  /** Clusters that one refcount block counts. */
-  get blockCoverage(): number {
-    return (this.#parts.clusterSize * 8) / 2 ** this.#parts.refcountOrder;
-  }
-
-  /** Clusters that one slice of a refcount block counts. */
-  get #sliceCoverage(): number {
-    return (this.#parts.caches.sliceLength * 8) / 2 ** this.#parts.refcountOrder;
+    this.blockCoverage = (parts.clusterSize * 8) / 2 ** parts.refcountOrder;
+    this.#sliceCoverage = (parts.caches.sliceLength * 8) / 2 ** parts.refcountOrder;
+    this.#hooks = {
+      commit: (sliceOffset, cluster) => {
+        this.#raise(sliceOffset, cluster);
+        this.#reserved.delete(cluster);
+      },
+      release: (cluster) => {
+        this.#reserved.delete(cluster);
+        this.#hint = Math.min(this.#hint, cluster);
+      },
+      unpin: (sliceOffset) => {
+        parts.caches.refcountBlocks.unpin(sliceOffset);
+      },
+    };
   }
 
   /**
@@ -63,6 +73,31 @@ export class Allocator {
    */
   *reserve(count: number): Io<Reservation> {
     return yield* this.#mutex.run(() => this.#reserve(count, false));
+  }
+
+  /**
+   * {@link reserve} as a plain call, if nobody is allocating and the refcounts of the next free clusters are in memory: `undefined` otherwise, and
+   * nothing is reserved.
+   */
+  tryReserve(count: number): Reservation | undefined {
+    const cluster = this.#hint;
+    if (this.#mutex.isHeld || (cluster + count) * this.#parts.clusterSize > greatestOffset) {
+      return undefined;
+    }
+    const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+    const offset = this.#sliceOffset(block, cluster);
+    const table = block === 0 ? undefined : this.#parts.caches.refcountBlocks.peek(offset);
+    if (table === undefined) {
+      return undefined;
+    }
+    const { first, count: found } = this.#findFree(table, cluster, this.#lastInSlice(cluster), count, false);
+    if (found === 0) {
+      return undefined;
+    }
+    const reservation = new Reservation(first, this.#hooks);
+    this.#take(reservation, offset, first, found);
+    this.#hint = first + found;
+    return reservation;
   }
 
   /** Like {@link reserve}, but all of `count` clusters, wherever there are so many. */
@@ -84,7 +119,7 @@ export class Allocator {
         const wanted = count - (reservation?.count ?? 0);
         const found = this.#findFree(slice.table, cluster, slice.last, wanted, reservation !== undefined);
         if (found.count > 0) {
-          reservation ??= this.#newReservation(found.first);
+          reservation ??= new Reservation(found.first, this.#hooks);
           this.#take(reservation, slice.offset, found.first, found.count);
           if (fromHint) {
             this.#hint = found.first + found.count;
@@ -150,22 +185,6 @@ export class Allocator {
     }
   }
 
-  #newReservation(first: number): Reservation {
-    return new Reservation(first, {
-      commit: (sliceOffset, cluster) => {
-        this.#raise(sliceOffset, cluster);
-        this.#reserved.delete(cluster);
-      },
-      release: (cluster) => {
-        this.#reserved.delete(cluster);
-        this.#hint = Math.min(this.#hint, cluster);
-      },
-      unpin: (sliceOffset) => {
-        this.#parts.caches.refcountBlocks.unpin(sliceOffset);
-      },
-    });
-  }
-
   #take(reservation: Reservation, sliceOffset: number, first: number, count: number): void {
     // pinned: the refcounts are raised in one go with the link, without waiting for anything
     this.#parts.caches.refcountBlocks.pin(sliceOffset);
@@ -185,7 +204,12 @@ export class Allocator {
     }
     const offset = this.#sliceOffset(block, cluster);
     const table = yield* this.#parts.caches.refcountBlocks.get(offset);
-    return { table, offset, last: cluster - (cluster % this.#sliceCoverage) + this.#sliceCoverage - 1 };
+    return { table, offset, last: this.#lastInSlice(cluster) };
+  }
+
+  /** The last cluster that the slice counts which counts `cluster`. */
+  #lastInSlice(cluster: number): number {
+    return cluster - (cluster % this.#sliceCoverage) + this.#sliceCoverage - 1;
   }
 
   #sliceOffset(block: number, cluster: number): number {

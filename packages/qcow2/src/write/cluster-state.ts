@@ -42,6 +42,9 @@ export function granuleMask(first: number, last: number): number {
   return count >= 32 ? 0xffff_ffff : (((1 << count) - 1) << first) >>> 0;
 }
 
+/** Decodes entries only to check them; nobody keeps what it says. */
+const checker = new Piece();
+
 /**
  * Decodes and checks the entry at `index` of a slice.
  * @param guest - guest offset of the cluster
@@ -49,7 +52,7 @@ export function granuleMask(first: number, last: number): number {
  */
 export function decodeState(view: DataView, index: number, guest: number, layout: L2EntryLayout): ClusterState {
   // checks everything that there is to check
-  new Piece().decode(view, index, 0, guest, layout);
+  checker.decode(view, index, 0, guest, layout);
   const at = index * layout.entryLength;
   const high = view.getUint32(at);
   const low = view.getUint32(at + 4);

@@ -188,7 +188,8 @@ export class ImageWriter {
       passDiscards: options.passDiscards,
       readOld: (into, offset) => old.readOld(into, offset),
       readsAsZero: (offset, length) => old.readsAsZero(offset, length),
-      checkOverlap: (offset, length) => this.#checkOverlap(offset, length),
+      isData: (offset, length) => this.#isData(offset, length),
+      refuseOverlap: (offset, length) => this.#refuseOverlap(offset, length),
     };
   }
 
@@ -239,7 +240,9 @@ export class ImageWriter {
 
   /** Makes the beginning of a guest range writable. */
   *prepareWrite(offset: number, length: number, overwrite: boolean): Io<PreparedWrite> {
-    yield* this.ready();
+    if (!this.#ready || this.#broken !== undefined) {
+      yield* this.ready();
+    }
     this.bitmaps.mark(offset, length);
     const place = this.peekWrite(offset, length);
     return place === undefined
@@ -363,10 +366,7 @@ export class ImageWriter {
     this.#prepared = false;
   }
 
-  *#checkOverlap(offset: number, length: number): Io<void> {
-    if (this.#isData(offset, length)) {
-      return;
-    }
+  *#refuseOverlap(offset: number, length: number): Io<never> {
     this.#broken = new ImgError(
       "ERR_IMG_CORRUPT",
       `a write of ${String(length)} bytes of data at host offset ${hex(offset)} would hit metadata: the image is corrupt and isn't written any more`,

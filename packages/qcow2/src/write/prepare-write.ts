@@ -44,9 +44,12 @@ export function* prepareWrite(
   const start = offset - (offset % clusterSize);
   const end = Math.min(offset + length, start + Math.max(greatestRun, clusterSize));
   const lockEnd = Math.ceil(end / clusterSize) * clusterSize;
-  const unlock = yield* context.locks.acquire(start, lockEnd - start, true);
+  const locked = lockEnd - start;
+  const unlock = context.locks.tryAcquire(start, locked, true) ?? (yield* context.locks.acquire(start, locked, true));
   try {
-    const l2Offset = yield* context.l2Tables.ensure(l1Index(context, offset));
+    const { l2Tables } = context;
+    const index = l1Index(context, offset);
+    const l2Offset = l2Tables.isOwn(index) ? l2Tables.offset(index) : yield* l2Tables.ensure(index);
     const slice = yield* pinSlice(context, l2Offset, offset);
     try {
       return yield* prepareRun(context, slice, offset, Math.min(end, slice.guestEnd), purpose, unlock);
@@ -72,11 +75,11 @@ function* prepareRun(
   try {
     const { clusterSize } = context.layout;
     unlock.narrow(offset - (offset % clusterSize), run.states.length * clusterSize);
-    yield* context.checkOverlap(run.host, run.states.length * clusterSize);
-    const fresh = run.moves && isFresh(context, run.host);
-    yield* forEachCluster(context, run, (state, guest, host, from, to) =>
-      fillCluster(context, run, state, guest, host, from, to, fresh),
-    );
+    const runLength = run.states.length * clusterSize;
+    if (!context.isData(run.host, runLength)) {
+      yield* context.refuseOverlap(run.host, runLength);
+    }
+    yield* fillRun(context, run);
   } catch (error) {
     run.reservation?.release();
     throw error;
@@ -139,7 +142,7 @@ function* findRun(
   if (layout.externalDataFile) {
     return { offset, end: endOf(states.length), states, host: start, moves: true, reservation: undefined, purpose };
   }
-  const reservation = yield* allocator.reserve(states.length);
+  const reservation = allocator.tryReserve(states.length) ?? (yield* allocator.reserve(states.length));
   return {
     offset,
     end: endOf(reservation.count),
@@ -163,20 +166,26 @@ function continues(first: ClusterState, next: ClusterState, distance: number, ex
   return stays(next) && (externalDataFile || next.host === first.host + distance);
 }
 
-/** Calls `each` for the clusters of a run, with the part of each that is written, bytes from the cluster's start. */
-function* forEachCluster(
-  context: WriteContext,
-  run: Run,
-  each: (state: ClusterState, guest: number, host: number, from: number, to: number) => Io<void>,
-): Io<void> {
+/** Puts into a run's clusters what the write leaves of their old contents. */
+function* fillRun(context: WriteContext, run: Run): Io<void> {
   const { clusterSize } = context.layout;
   const start = run.offset - (run.offset % clusterSize);
+  const fresh = run.moves && isFresh(context, run.host);
   for (const [index, state] of run.states.entries()) {
     const guest = start + index * clusterSize;
     const from = Math.max(run.offset - guest, 0);
     const to = Math.min(run.end - guest, clusterSize);
-    yield* each(state, guest, run.host + index * clusterSize, from, to);
+    if (!needsNothing(context, run, state, to - from, fresh)) {
+      yield* fillCluster(context, run, state, guest, run.host + index * clusterSize, from, to, fresh);
+    }
   }
+}
+
+/** Whether a cluster is as the write needs it, which is so for most: all of it is going to be written, or nothing but zeroes were ever in it. */
+function needsNothing(context: WriteContext, run: Run, state: ClusterState, written: number, fresh: boolean): boolean {
+  const allWritten = run.purpose === "overwrite" && written === context.layout.clusterSize;
+  const isEmpty = state.compressed === undefined && state.data === 0 && !context.backed;
+  return allWritten || (fresh && isEmpty);
 }
 
 function* fillCluster(

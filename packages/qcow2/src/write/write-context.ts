@@ -38,11 +38,13 @@ export interface WriteContext {
   readOld(into: IoVector, offset: number): Io<void>;
   /** Whether a guest range reads as zero without a look at data. */
   readsAsZero(offset: number, length: number): Io<boolean>;
+  /** Whether data may be written to a host range: it holds no metadata. */
+  isData(offset: number, length: number): boolean;
   /**
-   * Checks that data written to a host range hits no metadata; if it would, the image is marked as corrupt and can't be written any more.
-   * @throws ImgError `ERR_IMG_CORRUPT`
+   * For when data would have been written where {@link isData} says that it may not: marks the image as corrupt; it can't be written any more.
+   * @throws ImgError `ERR_IMG_CORRUPT` always
    */
-  checkOverlap(offset: number, length: number): Io<void>;
+  refuseOverlap(offset: number, length: number): Io<never>;
 }
 
 /** A part of an L2 table, held in memory while its entries are changed. */
@@ -64,7 +66,7 @@ export function* pinSlice(context: WriteContext, l2Offset: number, guest: number
   const tableCoverage = (layout.clusterSize / layout.entryLength) * layout.clusterSize;
   const guestStart = guest - (guest % coverage);
   const offset = l2Offset + Math.floor((guest % tableCoverage) / coverage) * caches.sliceLength;
-  const table = yield* caches.l2.get(offset);
+  const table = caches.l2.peek(offset) ?? (yield* caches.l2.get(offset));
   caches.l2.pin(offset);
   return { table, offset, guestStart, guestEnd: guestStart + coverage };
 }
