@@ -1,3 +1,5 @@
 import { programBuild } from "@img/tooling/tsup";
 
-export default programBuild({ entry: { main: "src/main.ts", serve: "src/serve.ts" } });
+export default programBuild({
+  entry: { main: "src/main.ts", serve: "src/children/serve.ts", requests: "src/children/requests.ts" },
+});

@@ -29,7 +29,15 @@ export const PACKAGES = {
   "@img/operations": { imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs"], node: NODE_ENTRIES },
   "@img/nbd": { imports: CORE, node: NODE_ENTRIES },
   "@img/cli": {
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/nbd"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-adapters",
+      "@img/storage-fs",
+      "@img/operations",
+      "@img/nbd",
+    ],
     node: EVERYTHING,
   },
   "@img/nbd-server": {
@@ -70,6 +78,7 @@ export const PACKAGES = {
       ...CORE,
       "@img/raw",
       "@img/qcow2",
+      "@img/storage-adapters",
       "@img/storage-fs",
       "@img/sync",
       "@img/operations",

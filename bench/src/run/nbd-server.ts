@@ -39,6 +39,16 @@ export class NbdServerProcess implements Disposable {
     }
   }
 
+  /** Most memory that was resident so far, in MiB; `undefined` where that isn't known. */
+  memory(): number | undefined {
+    try {
+      const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${String(this.#child.pid)}/status`, "utf8"))?.[1];
+      return peak === undefined ? undefined : Number(peak) / 1024;
+    } catch {
+      return undefined;
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#child.kill("SIGKILL");
   }
