@@ -29,7 +29,8 @@ export class RawWindow {
 
   /**
    * The disk's size as the storage is now, in bytes.
-   * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when the window doesn't lie within the storage
+   * @throws ImgError `ERR_IMG_OUT_OF_RANGE` when the window doesn't lie within the storage; `ERR_IMG_UNSUPPORTED` when it ends with the storage, and nobody
+   * knows yet where that is
    */
   measure(): number {
     const { storage, offset } = this;
@@ -41,6 +42,18 @@ export class RawWindow {
         { subject: storage.label },
       );
     }
-    return this.isFixed ? this.#length : alignUp(storage.size - offset, this.#roundUpTo);
+    if (this.isFixed) {
+      return this.#length;
+    }
+    if (storage.size === Infinity) {
+      throw new ImgError(
+        "ERR_IMG_UNSUPPORTED",
+        `${storage.label}: a raw disk is as long as what it lies in, and that isn't known`,
+        {
+          subject: storage.label,
+        },
+      );
+    }
+    return alignUp(storage.size - offset, this.#roundUpTo);
   }
 }

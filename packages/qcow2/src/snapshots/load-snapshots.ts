@@ -8,8 +8,8 @@ import type { Snapshot } from "./snapshot.ts";
 /** What a header says about the snapshot table. */
 export type SnapshotTablePlace = Pick<Qcow2Header, "version" | "clusterBits" | "snapshotCount" | "snapshotsOffset">;
 
-/** Read ahead; most tables fit. */
-const chunkLength = 64 * 1024;
+/** Read ahead; most tables fit. No more, because a stream may end with the table. */
+const chunkLength = 4096;
 
 /**
  * Reads the snapshot table.
