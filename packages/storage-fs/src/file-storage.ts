@@ -172,7 +172,7 @@ export class FileStorage implements SyncStorage {
     checkRange(offset, from.length);
     const { epoch } = file;
     try {
-      writeDescriptorSync(file.fd, from, offset);
+      writeDescriptorSync(file.fd, from, offset, file.native);
     } catch (error) {
       wrote(file, from, offset, epoch, error);
       throw this.#use.failed(error, () => doingRange("write", offset, from.length));

@@ -1,12 +1,21 @@
 import { write, writeSync, writev, writevSync } from "node:fs";
 import type { IoVector } from "@img/io-vector";
+import type { NativeCalls } from "./native/native-calls.ts";
 import { isInterrupted, longestTransfer, pieceFrom } from "./transfer.ts";
 
+/** What Node adds to a system call is little beside copying more than this, bytes. */
+const fewBytes = 64 * 1024;
+
 /** Writes all of `from` at `offset`. */
-export function writeDescriptorSync(fd: number, from: IoVector, offset: number): void {
+export function writeDescriptorSync(fd: number, from: IoVector, offset: number, native: NativeCalls | undefined): void {
   const single = from.singleBuffer;
   const length = from.length;
   let done = 0;
+  // the length is asked for anew: a buffer may have lost its memory since, and only Node looks at that
+  if (native !== undefined && single?.byteLength === length && length <= fewBytes) {
+    // whatever went wrong goes wrong again below, where there is an error to throw
+    done = Math.max(0, native.write(fd, single, offset));
+  }
   while (done < length) {
     let count: number;
     try {

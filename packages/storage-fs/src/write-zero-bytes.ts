@@ -23,7 +23,7 @@ function writeOnce(file: OpenFile, from: IoVector, offset: number): Io<void> {
   return perform({
     label: file.label,
     sync: () => {
-      writeDescriptorSync(file.fd, from, offset);
+      writeDescriptorSync(file.fd, from, offset, file.native);
       file.wrote(offset + from.length, epoch);
     },
     async: () =>

@@ -45,6 +45,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
   };
   const errno = (): number => -koffi.errno();
   const preadv2 = declare("int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)");
+  const pwrite = declare("int64_t pwrite(int fd, const void *bytes, size_t length, int64_t offset)");
   const lseek = declare("int64_t lseek(int fd, int64_t offset, int whence)");
   const fallocate = declare("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
   // Both are variadic; on the 64-bit architectures of Linux that makes no difference for a pointer in third place.
@@ -87,6 +88,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
 
   return {
     readResident,
+    write: (fd, bytes, offset) => answer(pwrite(fd, bytes, bytes.byteLength, offset)),
     seekData: (fd, offset) => call(lseek, fd, offset, SEEK_DATA),
     seekHole: (fd, offset) => call(lseek, fd, offset, SEEK_HOLE),
     punchHole: (fd, offset, length) => call(fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length),

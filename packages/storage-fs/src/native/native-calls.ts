@@ -8,7 +8,7 @@ export interface DirectAlignment {
 }
 
 /**
- * System calls that Node has not. They answer as the kernel does: what the call returns, or the negated errno. None of them throws.
+ * System calls that Node has not, or has at a price. They answer as the kernel does: what the call returns, or the negated errno. None of them throws.
  */
 export interface NativeCalls {
   /**
@@ -16,6 +16,11 @@ export interface NativeCalls {
    * @returns bytes read from the start of `into`, or the negated errno: EAGAIN (nothing in memory), EOPNOTSUPP (never possible here)
    */
   readResident(fd: number, into: IoVector, offset: number): number;
+  /**
+   * Writes `bytes`, waiting for the host; Node's own call takes a quarter longer for few bytes.
+   * @returns bytes written, which may be fewer, or the negated errno
+   */
+  write(fd: number, bytes: Uint8Array, offset: number): number;
   /** Where data starts at or after `offset`. ENXIO: nowhere; EINVAL: can't tell. Moves the descriptor's own position. */
   seekData(fd: number, offset: number): HostCall<number>;
   /** Where a hole starts at or after `offset`; the file's end counts as one. */
