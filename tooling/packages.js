@@ -21,7 +21,7 @@ export const PACKAGES = {
   "@img/io-vector": { imports: [], node: ["src/zero-node.ts"] },
   "@img/format-core": { imports: ["@img/io-vector"], node: [] },
   "@img/raw": { imports: CORE, node: [] },
-  "@img/qcow2": { imports: CORE, node: ["src/codecs/node.ts"] },
+  "@img/qcow2": { imports: CORE, node: ["src/codecs/node*.ts"] },
   "@img/storage-adapters": { imports: CORE, node: [] },
   "@img/storage-fs": { imports: CORE, node: EVERYTHING },
   "@img/sync": { imports: CORE, node: NODE_ENTRIES },

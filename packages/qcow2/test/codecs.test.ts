@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ClusterCodec, Codecs } from "../src/codecs/codec.ts";
-import { codecs as node } from "../src/codecs/node.ts";
+import { codecs as node, NodeZlibCodec } from "../src/codecs/node.ts";
 import { codecs as portable } from "../src/codecs/portable.ts";
 import { ZstdWasmCodec } from "../src/codecs/zstd-wasm-codec.ts";
 import { zstdWasmDeflated, zstdWasmDigest, zstdWasmLength } from "../src/codecs/zstd-wasm-binary.ts";
@@ -57,6 +57,7 @@ function codeOf(run: () => void): string | undefined {
 
 const all: readonly (readonly [string, Codecs])[] = [
   ["node", node],
+  ["node, as it is documented", { ...node, zlib: new NodeZlibCodec(() => undefined) }],
   ["portable", portable],
 ];
 

@@ -4,15 +4,35 @@ import * as zlib from "node:zlib";
 import { ImgError } from "@img/format-core";
 import type { ClusterCodec, Codecs, CompressOptions } from "./codec.ts";
 import { inflateInto } from "./inflate-into.ts";
+import { NodeInflater } from "./node-inflater.ts";
 import type { ZstdFrame } from "./zstd-frame.ts";
 import { decodeZstdFrames } from "./zstd-decode.ts";
 import { zstdDefaultLevel, ZstdWasmCodec } from "./zstd-wasm-codec.ts";
 
 /** zlib as Node has it. */
-class NodeZlibCodec implements ClusterCodec {
+export class NodeZlibCodec implements ClusterCodec {
   readonly name = "zlib";
+  readonly #makeInflater: () => NodeInflater | undefined;
+  #inflater: { readonly found: NodeInflater | undefined } | undefined;
+
+  /** @param makeInflater - asked once, when the first cluster is decompressed; `undefined`: only what Node documents is used */
+  constructor(makeInflater: () => NodeInflater | undefined) {
+    this.#makeInflater = makeInflater;
+  }
 
   decompressInto(source: Uint8Array, target: Uint8Array): void {
+    this.#inflater ??= { found: this.#makeInflater() };
+    const { found } = this.#inflater;
+    if (found === undefined) {
+      this.#inflateAnew(source, target);
+      return;
+    }
+    const { length, problem } = found.inflate(source, target);
+    checkInflated(length, target, problem);
+  }
+
+  /** With what Node documents. */
+  #inflateAnew(source: Uint8Array, target: Uint8Array): void {
     let decoded: Uint8Array;
     try {
       decoded = zlib.inflateRawSync(source, inflateSettings(target));
@@ -67,13 +87,18 @@ function inflateSettings({ length }: Uint8Array): zlib.ZlibOptions {
 
 /** @throws ImgError `ERR_IMG_CORRUPT` when there isn't enough to fill `target` */
 function takeInflated(decoded: Uint8Array, target: Uint8Array): void {
-  if (decoded.length < target.length) {
+  checkInflated(decoded.length, target);
+  target.set(decoded);
+}
+
+/** @throws ImgError `ERR_IMG_CORRUPT` when `target` isn't full */
+function checkInflated(found: number, target: Uint8Array, problem: string = "it ends"): void {
+  if (found < target.length) {
     throw new ImgError(
       "ERR_IMG_CORRUPT",
-      `deflate stream: expected ${target.length} bytes, found ${decoded.length}, then it ends`,
+      `deflate stream: expected ${target.length} bytes, found ${found}, then ${problem}`,
     );
   }
-  target.set(decoded);
 }
 
 const deflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.deflateRaw);
@@ -173,6 +198,6 @@ function hasZstd(library: object): library is NodeZstd {
 
 /** The codecs that are fastest in Node. */
 export const codecs: Codecs = {
-  zlib: new NodeZlibCodec(),
+  zlib: new NodeZlibCodec(() => NodeInflater.make()),
   zstd: hasZstd(zlib) ? new NodeZstdCodec(zlib) : new ZstdWasmCodec(),
 };
