@@ -17,12 +17,11 @@ export function* readCompressed(tables: ImageTables, into: IoVector, offset: num
     yield* readCluster(tables, into, offset, readOther);
     return;
   }
-  function* clusters(): Generator<Io<void>, void, undefined> {
-    for (let start = 0, end = first; start < into.length; start = end, end = Math.min(end + clusterSize, into.length)) {
-      yield readCluster(tables, into.slice(start, end), offset + start, readOther);
-    }
+  const reads: Io<void>[] = [];
+  for (let start = 0, end = first; start < into.length; start = end, end = Math.min(end + clusterSize, into.length)) {
+    reads.push(readCluster(tables, into.slice(start, end), offset + start, readOther));
   }
-  yield* all(clusters(), clustersAtOnce);
+  yield* all(reads, clustersAtOnce);
 }
 
 /** Reads a range inside of one cluster. */
