@@ -62,7 +62,8 @@ function inDirectory<T>(options: BenchOptions, use: (cases: readonly Case[]) => 
   };
   let used: T;
   try {
-    used = use(selectCases(new Images(directory, options.size), Programs.copy(join(directory, "img")), options));
+    const images = new Images(directory, options.size, options.rounds === 0);
+    used = use(selectCases(images, Programs.copy(join(directory, "img")), options));
   } catch (error) {
     end();
     throw error;

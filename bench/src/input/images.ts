@@ -36,12 +36,15 @@ const MiB = 1024 * 1024;
 /** The disks and images that the cases read, made when they are first asked for, always with the same contents. */
 export class Images {
   readonly #directory: string;
+  readonly #tiny: boolean;
   /** MiB. */
   readonly size: number;
 
-  constructor(directory: string, size: number) {
+  /** @param tiny - nothing is going to be measured: images for large tables have small ones */
+  constructor(directory: string, size: number, tiny: boolean = false) {
     this.#directory = directory;
     this.size = size;
+    this.#tiny = tiny;
   }
 
   path(name: string): string {
@@ -86,7 +89,7 @@ export class Images {
   /** An image of `size` bytes whose tables are all there and whose data is not. */
   preallocated(size: number): string {
     return this.#make(`preallocated-${String(size)}.qcow2`, (path) =>
-      create(path, ["-o", "preallocation=metadata", String(size)]),
+      create(path, ["-o", "preallocation=metadata", String(this.#tiny ? size / 1024 : size)]),
     );
   }
 
@@ -94,7 +97,7 @@ export class Images {
   scattered(size: number): string {
     return this.#make(`scattered-${String(size)}.qcow2`, (path) => {
       create(path, [String(size)]);
-      const count = Math.min(2048, Math.floor(size / clusterSize));
+      const count = Math.min(this.#tiny ? 16 : 2048, Math.floor(size / clusterSize));
       const step = Math.floor(size / count / clusterSize);
       writeClusters(
         path,

@@ -16,7 +16,7 @@ export function formatTables(results: readonly Result[], level: number = 2): str
 }
 
 /** Results as one table in Markdown. */
-export function formatTable(results: readonly Result[]): string {
+function formatTable(results: readonly Result[]): string {
   return markdownTable([
     head,
     ...results.map((result) => [

@@ -40,7 +40,7 @@ export interface Case extends Sides {
 }
 
 /** How one side came out. */
-export interface SideResult {
+interface SideResult {
   readonly wall: Spread;
   readonly cpu?: Spread;
   /** MiB, of all runs. */
