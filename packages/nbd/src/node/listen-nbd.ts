@@ -3,7 +3,6 @@ import { connect, createServer, type AddressInfo, type ListenOptions, type Serve
 import { wrapHostError } from "@img/format-core";
 import { defaultPort } from "../protocol/handshake-numbers.ts";
 import type { NbdServer } from "../server/nbd-server.ts";
-import { ReceivePool } from "./receive-memory.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 /** After so many idle milliseconds TCP looks whether the peer is still there. */
@@ -45,8 +44,8 @@ export async function listenNbd(
   target: NbdListenTarget,
   options: NbdListenOptions = {},
 ): Promise<NbdListener> {
+  const accept = SocketStream.acceptor();
   // replies that are under way when the client ends its side have to arrive
-  const pool = new ReceivePool();
   const host = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
     if (options.accept?.(socket) === false) {
       socket.destroy();
@@ -55,7 +54,7 @@ export async function listenNbd(
     if (target.kind === "tcp") {
       socket.setKeepAlive(true, keepAliveDelay);
     }
-    void server.serve(SocketStream.accept(socket, pool));
+    void server.serve(accept(socket));
   });
   try {
     await listen(host, target);

@@ -2,7 +2,7 @@ import { Socket, type SocketConstructorOpts } from "node:net";
 import { ImgError, type MaybePromise } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
 import { StreamQueue } from "../stream/stream-queue.ts";
-import { ReceiveMemory, type ReceivePool } from "./receive-memory.ts";
+import { ReceiveMemory, ReceivePool } from "./receive-memory.ts";
 
 /** Unread bytes above which the peer is told to wait. */
 const highWater = 1024 * 1024;
@@ -38,10 +38,15 @@ export class SocketStream implements DuplexStream {
   }
 
   /**
-   * A stream of a socket that a server has accepted paused (`pauseOnConnect`), which receives into memory that it uses again: new memory for every
-   * 64 KiB, and its collection, would take more time than receiving. The socket itself can't be used any more.
+   * What makes streams of the sockets that a server accepts paused (`pauseOnConnect`, `allowHalfOpen`). They receive into memory that is used again, which
+   * all of them share: new memory for every 64 KiB, and its collection, take more time than receiving. The sockets themselves can't be used any more.
    */
-  static accept(socket: Socket, pool: ReceivePool): SocketStream {
+  static acceptor(): (socket: Socket) => SocketStream {
+    const pool = new ReceivePool();
+    return (socket) => SocketStream.#accept(socket, pool);
+  }
+
+  static #accept(socket: Socket, pool: ReceivePool): SocketStream {
     const handle = takeHandle(socket);
     if (handle === undefined) {
       const stream = new SocketStream(socket);

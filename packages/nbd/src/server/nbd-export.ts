@@ -28,7 +28,7 @@ export interface NbdMetaContext {
 
 /**
  * A disk that clients see. Requests come checked: in range, to a writable disk, and only those that the export has a method for. Many may be in
- * flight at once; buffers aren't touched before the answer. A method that has the answer returns without a promise, which saves most of
+ * flight at once; buffers aren't touched before the answer, and are used for something else after it. A method that has the answer returns without a promise, which saves most of
  * the time of small requests.
  */
 export interface NbdExport {

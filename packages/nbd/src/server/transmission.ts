@@ -21,9 +21,9 @@ import { wireError } from "./wire-error.ts";
 
 const noPayload: readonly Uint8Array[] = [];
 /** So many bytes of replies are sent although more requests are there: a client that gets its data early works while we do. */
-const sendFrom = 256 * 1024;
+const sendFrom = 128 * 1024;
 /** So many bytes of replies may wait for a client that is slower than we are: enough for it to go on while we read. */
-const aheadLimit = 1024 * 1024;
+const aheadLimit = 512 * 1024;
 /** After so many bytes others get a turn, although nothing has to be waited for. */
 const turnAfter = 1024 * 1024;
 /** What an answer to BLOCK_STATUS may take. */

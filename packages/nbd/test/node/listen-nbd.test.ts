@@ -5,8 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { MemoryStorage } from "@img/format-core";
+import { IoVector } from "@img/io-vector";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openNbd } from "../../src/node/open-nbd.ts";
 import { listenNbd } from "../../src/node/listen-nbd.ts";
+import type { NbdExport } from "../../src/server/nbd-export.ts";
 import { NbdServer } from "../../src/server/nbd-server.ts";
 import { storageExport } from "../../src/server/storage-export.ts";
 import { tool } from "../helpers/run-tool.ts";
@@ -78,4 +81,43 @@ test("who isn't to come in hears nothing", async () => {
   await expect(sizeAt(`nbd+unix:///?socket=${path}`)).rejects.toThrow();
   allowed = true;
   expect(await sizeAt(`nbd+unix:///?socket=${path}`)).toBe("4096");
+});
+
+test("writes that take their time get what was sent, whatever comes in meanwhile", async () => {
+  const size = 4 * 1024 * 1024;
+  const disk = new Uint8Array(size);
+  const slow: NbdExport = {
+    size,
+    writable: true,
+    read: (into, offset) => {
+      into.copyFromSlice(disk.subarray(offset, offset + into.length));
+    },
+    write: async (from, offset) => {
+      // others overtake it
+      for (let turns = (offset / 4096) % 7; turns > 0; turns--) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      from.copyIntoSlice(disk.subarray(offset, offset + from.length));
+    },
+  };
+  const path = join(directory, "slow.sock");
+  await using listener = await listenNbd(new NbdServer(new Map([["", slow]])), { kind: "unix", path });
+  expect(listener.address).toEqual({ path });
+  await using storage = await openNbd(`nbd+unix:///?socket=${path}`, { writable: true });
+  const lengths = [512, 4096, 20_000, 100_000, 300_000];
+  const expected = new Uint8Array(size);
+  for (let round = 0; round < 4; round++) {
+    const writes: Promise<void>[] = [];
+    for (let at = 0, index = round; at < size; index++) {
+      const length = Math.min(lengths[index % lengths.length]!, size - at);
+      expected.fill((index * 31 + round * 7) % 256, at, at + length);
+      writes.push(Promise.resolve(storage.write(IoVector.single(expected.slice(at, at + length)), at)));
+      at += length;
+    }
+    await Promise.all(writes);
+    expect(Buffer.compare(disk, expected)).toBe(0);
+  }
+  const back = new Uint8Array(size);
+  await storage.read(IoVector.single(back), 0);
+  expect(Buffer.compare(back, expected)).toBe(0);
 });

@@ -91,3 +91,61 @@ test("more than there is can't be taken", () => {
   }).toThrow(RangeError);
   expect(queue.length).toBe(3);
 });
+
+test("all bytes that aren't given away are told of once, by the memory that they came in", () => {
+  const step = fc.oneof(
+    fc.record({ push: fc.integer({ min: 1, max: 20_000 }), apart: fc.boolean() }),
+    fc.record({ take: fc.nat(9000) }),
+    fc.record({ copyInto: fc.nat(9000) }),
+    fc.record({ skip: fc.nat(9000) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const open = new Map<ArrayBufferLike, number>();
+      const close = (memory: ArrayBufferLike, length: number): void => {
+        // what the queue has gathered lies in memory of its own
+        if (open.has(memory)) {
+          open.set(memory, open.get(memory)! - length);
+        }
+      };
+      const queue = new ByteQueue(close);
+      let slab = new Uint8Array(0);
+      let used = 0;
+      for (const step of steps) {
+        if ("push" in step) {
+          used += step.apart ? 1 : 0;
+          if (used + step.push > slab.length) {
+            slab = new Uint8Array(100_000);
+            used = 0;
+          }
+          open.set(slab.buffer, (open.get(slab.buffer) ?? 0) + step.push);
+          queue.push(slab.subarray(used, used + step.push));
+          used += step.push;
+        } else if ("take" in step) {
+          for (const { buffer, length } of queue.take(Math.min(step.take, queue.length))) {
+            close(buffer, length);
+          }
+        } else if ("copyInto" in step) {
+          queue.copyInto(new Uint8Array(step.copyInto));
+        } else {
+          queue.skip(Math.min(step.skip, queue.length));
+        }
+      }
+      queue.clear();
+      expect([...open.values()].every((length) => length === 0)).toBe(true);
+    }),
+  );
+});
+
+test("chunks that lie behind each other in memory are taken as one", () => {
+  const queue = new ByteQueue();
+  const memory = Uint8Array.from({ length: 100 }, (_, index) => index);
+  queue.push(memory.subarray(10, 20));
+  expect(queue.peek(4)?.getUint8(queue.peekOffset)).toBe(10);
+  queue.push(memory.subarray(20, 60));
+  queue.push(memory.subarray(61, 70));
+  queue.skip(5);
+  expect(queue.peek(20)?.getUint8(queue.peekOffset + 19)).toBe(34);
+  expect(queue.take(45)).toEqual([memory.subarray(15, 60)]);
+  expect(flat(queue.take(9))).toEqual([...memory.subarray(61, 70)]);
+});
