@@ -107,4 +107,6 @@ export {
   type ResizeOptions,
   type ResizeResult,
 } from "./resize/resize-image.ts";
+export { streamImage, streamImageSync, type StreamedImage, type StreamedImageSync } from "./stream/stream-image.ts";
+export type { StreamDetection, StreamOptions } from "./stream/stream-options.ts";
 export type { SyncImage } from "./sync-image.ts";

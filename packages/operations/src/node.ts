@@ -48,4 +48,11 @@ export {
   type RepairedImageFile,
   type RepairImageFileOptions,
 } from "./node/repair-image-file.ts";
+export {
+  streamImageFiles,
+  streamImageFilesSync,
+  type StreamedImageFiles,
+  type StreamedImageFilesSync,
+  type StreamImageFilesOptions,
+} from "./node/stream-image-files.ts";
 export type { CheckedImageSpec } from "./node/with-checked-file.ts";
