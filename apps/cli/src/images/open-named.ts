@@ -6,9 +6,12 @@ import { openFailure } from "../errors/open-failure.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { nameImage, type NamedImage, type NameOptions } from "./image-name.ts";
 import { nodeOptions } from "./nodes/node-options.ts";
+import { standardInputName, type StandardInput } from "./standard-input.ts";
 
 /** How a command opens its images, beside what their names say. */
 export interface OpenNamedOptions extends Partial<Pick<ImageSpec, "snapshot" | "inspect" | "direct">> {
+  /** What `-` stands for. Absent: a file of that name. */
+  readonly input?: StandardInput;
   /** What is reported when the image can't be opened. Default 1. */
   readonly exitCode?: number;
 }
@@ -34,13 +37,15 @@ export function imageSpec(
   format: string | undefined,
   options: OpenNamedOptions = {},
 ): SpecifiedImage {
-  const { exitCode, ...more } = options;
+  const { exitCode, input, ...more } = options;
   const imageOpts = args.has("image-opts");
   if (imageOpts && format !== undefined) {
     throw new CommandError("--image-opts and --format are mutually exclusive", withExitCode(exitCode));
   }
   const nodes = nodeOptions(args);
-  const named = nameWithExitCode(name, { format, imageOpts, plugins: args.plugins, nodes }, exitCode);
+  const given = nameWithExitCode(name, { format, imageOpts, plugins: args.plugins, nodes }, exitCode);
+  const isInput = input !== undefined && name === standardInputName && !imageOpts;
+  const named = isInput ? { ...given, spec: { ...given.spec, ...input.spec(format) } } : given;
   const spec: ImageSpec = {
     gate: nodes.gate,
     ...(args.has("force-share") ? { forceShare: true } : {}),

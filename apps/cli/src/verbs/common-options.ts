@@ -41,6 +41,11 @@ export const snapshot: OptionDefinition = {
   value: "snapshot_param",
   help: "look at a snapshot: its id or name, or snapshot.id=ID,snapshot.name=NAME",
 };
+export const spillLimit: OptionDefinition = {
+  long: "spill-limit",
+  value: "size",
+  help: "most bytes of standard input (-) to put aside in TMPDIR (default 4G)",
+};
 export const object: OptionDefinition = {
   long: "object",
   value: "objectdef",

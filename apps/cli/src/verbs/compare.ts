@@ -4,6 +4,7 @@ import { CommandError } from "../errors/command-error.ts";
 import { strerror } from "../errors/strerror.ts";
 import { describeImgError } from "../errors/report-error.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
+import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { twoOperands } from "../values/operand.ts";
@@ -14,10 +15,14 @@ const exitCodes = { differs: 1, open: 2, map: 3, read: 4 } as const;
 
 /** `img compare`. */
 export async function run(context: VerbContext): Promise<number> {
+  return withStandardInput(context, (input) => runWith(context, input));
+}
+
+async function runWith(context: VerbContext, input: StandardInput): Promise<number> {
   const { args } = context;
   const [first, second] = twoOperands(args);
   const { direct } = parseCacheMode(args.value("T") ?? "writeback", "source cache", exitCodes.open);
-  const options = { direct, exitCode: exitCodes.open };
+  const options = { direct, exitCode: exitCodes.open, input };
   const a = imageSpec(first, args, args.value("format"), options);
   const b = imageSpec(second, args, args.value("F"), options);
   const imageA = await openNamed(a, exitCodes.open);

@@ -8,6 +8,7 @@ import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
 import { nodeOptions } from "../images/nodes/node-options.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
+import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
 import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
@@ -24,6 +25,14 @@ type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {
+  return withStandardInput(context, async (input) => {
+    const exitCode = await runWith(context, input);
+    await input.finish();
+    return exitCode;
+  });
+}
+
+async function runWith(context: VerbContext, input: StandardInput): Promise<number> {
   const { args, terminal } = context;
   if (asksForHelp(args.values("o"))) {
     await terminal.print(
@@ -36,7 +45,7 @@ export async function run(context: VerbContext): Promise<number> {
   }
   const request = convertRequest(args);
   const skipped: string[] = [];
-  const sources = await checkSources(request, args, skipped);
+  const sources = await checkSources(request, args, input, skipped);
   checkFormat(request.targetFormat, args);
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
@@ -58,12 +67,18 @@ function checkFormat(format: string, { plugins }: ParsedArguments): string {
  * Opens each source once, so that what is wrong with one is reported before anything is written.
  * @param broken - gets the names of bitmaps that weren't saved properly
  */
-async function checkSources(request: ConvertRequest, args: ParsedArguments, broken: string[]): Promise<ImageSpec[]> {
+async function checkSources(
+  request: ConvertRequest,
+  args: ParsedArguments,
+  input: StandardInput,
+  broken: string[],
+): Promise<ImageSpec[]> {
   const { snapshot, sourceCache } = request;
   const specs: ImageSpec[] = [];
   for (const name of request.sources) {
     const named = imageSpec(name, args, args.value("format"), {
       direct: sourceCache.direct,
+      input,
       ...(snapshot === undefined ? {} : { snapshot }),
     });
     const image = await openSnapshot(named);

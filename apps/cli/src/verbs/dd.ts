@@ -5,6 +5,7 @@ import { describeImgError } from "../errors/report-error.ts";
 import { strerror } from "../errors/strerror.ts";
 import { plainPath } from "../images/image-name.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
+import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { printable } from "../output/printable.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
@@ -12,10 +13,18 @@ import { ddRequest, type DdRequest } from "../values/dd-request.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img dd`. */
-export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
+export async function run(context: VerbContext): Promise<number> {
+  return withStandardInput(context, async (standardInput) => {
+    const exitCode = await runWith(context, standardInput);
+    await standardInput.finish();
+    return exitCode;
+  });
+}
+
+async function runWith({ args, terminal, signal }: VerbContext, standardInput: StandardInput): Promise<number> {
   const request = ddRequest(args);
   const { input, output, blockSize, count, skip } = request;
-  const named = imageSpec(input, args, args.value("format"));
+  const named = imageSpec(input, args, args.value("format"), { input: standardInput });
   // what is wrong with the input is reported before anything else, and what was guessed stays as it was guessed now
   const image = await openNamed(named);
   const source: ImageSpec = { ...named.spec, format: image.driver.format };

@@ -11,6 +11,7 @@ import { openerForLocation, type FormatAccess } from "@img/format-core";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
+import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { infoText } from "../output/info-text.ts";
 import { qemuJson, type Json } from "../output/qemu-json.ts";
 import { oneOperand } from "../values/operand.ts";
@@ -19,9 +20,13 @@ import type { Plugins } from "../plugins/plugins.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img info`. */
-export async function run({ args, terminal }: VerbContext): Promise<number> {
+export async function run(context: VerbContext): Promise<number> {
+  return withStandardInput(context, (input) => runWith(context, input));
+}
+
+async function runWith({ args, terminal }: VerbContext, input: StandardInput): Promise<number> {
   const output = outputFormat(args);
-  const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true });
+  const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true, input });
   const chain = args.has("backing-chain");
   const image = await openNamed(named);
   const infos = await describe(image, named, chain ? args : undefined);
