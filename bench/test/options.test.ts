@@ -17,7 +17,7 @@ describe("the command line", () => {
   test("takes what a profile says, unless told otherwise", () => {
     const quick = parseOptions(["--quick"]);
     const full = parseOptions(["--full", "--size", "64", "--rounds", "9", "--seconds", "0"]);
-    expect(quick).toMatchObject({ profile: "quick", size: 256, rounds: 3 });
+    expect(quick).toMatchObject({ profile: "quick", size: 384, rounds: 3 });
     expect(full).toMatchObject({ profile: "full", size: 64, rounds: 9, seconds: 0 });
     expect(parseOptions(["--try"])).toMatchObject({ rounds: 0 });
   });

@@ -29,7 +29,11 @@ const outOfOrder = ["-W", "-m", "16"];
  * leaves it to the host when the disk has it. Ours waits for the disk unless told otherwise, so the plain commands do different things.
  */
 export function conversionCases(images: Images, programs: Programs): Case[] {
-  const plain = plainConversions(images);
+  // on large ones, the start of a program hardly counts
+  const large = plainConversions(images.larger)
+    .filter(({ profile }) => profile === "quick")
+    .map((each) => ({ ...each, name: `${each.name}, large disk` }));
+  const plain = [...large, ...plainConversions(images).map((each) => ({ ...each, profile: atLeastDefault(each) }))];
   return [
     ...plain.map((each) => conversion(images, programs, each)),
     ...plain.map((each) =>
@@ -39,19 +43,21 @@ export function conversionCases(images: Images, programs: Programs): Case[] {
         both: [...(each.both ?? []), "-t", "unsafe"],
       }),
     ),
-    ...plain
-      .filter(({ profile }) => profile === "quick")
-      .map((each) =>
-        conversion(images, programs, {
-          ...each,
-          name: `${each.name}, -t writeback`,
-          profile: "default",
-          both: [...(each.both ?? []), "-t", "writeback"],
-        }),
-      ),
+    ...large.map((each) =>
+      conversion(images, programs, {
+        ...each,
+        name: `${each.name}, -t writeback`,
+        profile: "default",
+        both: [...(each.both ?? []), "-t", "writeback"],
+      }),
+    ),
     ...decompressions(images).flatMap((each) => inBothOrders(images, programs, each)),
     ...compressions(images).flatMap((each) => inBothOrders(images, programs, each)),
   ];
+}
+
+function atLeastDefault({ profile }: Conversion): Profile {
+  return profile === "full" ? "full" : "default";
 }
 
 /** Without compression on either side. */

@@ -32,7 +32,7 @@ export function streamCases(images: Images, programs: Programs): Case[] {
       after: remove,
     };
   };
-  if (!programs.helps("convert", "standard output")) {
+  if (!programs.helps("convert", "--length")) {
     return [];
   }
   return [

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runProgram } from "../run/run-program.ts";
 import { fillFromFiles } from "./fill-from-files.ts";
@@ -45,6 +45,13 @@ export class Images {
     this.#directory = directory;
     this.size = size;
     this.#tiny = tiny;
+  }
+
+  /** Those of disks that are four times as large. */
+  get larger(): Images {
+    const directory = join(this.#directory, "large");
+    mkdirSync(directory, { recursive: true });
+    return new Images(directory, 4 * this.size, this.#tiny);
   }
 
   path(name: string): string {

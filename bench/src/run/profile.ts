@@ -20,7 +20,7 @@ export interface ProfileSettings {
 
 /** What each profile measures with. */
 export const profileSettings: Readonly<Record<Profile, ProfileSettings>> = {
-  quick: { size: 256, rounds: 3, seconds: 1 },
-  default: { size: 256, rounds: 3, seconds: 0.5 },
+  quick: { size: 384, rounds: 3, seconds: 1 },
+  default: { size: 384, rounds: 3, seconds: 0.5 },
   full: { size: 1024, rounds: 5, seconds: 3 },
 };
