@@ -51,7 +51,7 @@ export function nbdCases(images: Images, programs: Programs): Case[] {
     const run = (server: Server) => (warmUp: boolean) => measureServer(images, programs, server, use, warmUp);
     return {
       group: "NBD",
-      name: use.name,
+      name: `NBD ${use.name}`,
       profile: use.profile,
       ...(use.target === undefined ? {} : { target: use.target }),
       ours: run("ours"),
