@@ -45,6 +45,10 @@ export class MetadataCaches {
   #written = 0;
   /** What {@link #written} was when the last completed sync began. */
   #synced = 0;
+  /** Grows with every slice of an L2 table that is written: L1 entries and lowered refcounts rely on it, other slices don't. */
+  #linked = 0;
+  /** What {@link #linked} was when the last completed sync began. */
+  #syncedLinks = 0;
 
   constructor(parts: MetadataCachesParts) {
     this.#storage = parts.storage;
@@ -58,7 +62,7 @@ export class MetadataCaches {
       maxBytes: parts.l2CacheSize,
       sizeOf: (table) => table.bytes.length,
       load: (offset) => this.#load(offset),
-      store: (offset, table) => this.#store(offset, table, () => this.barrier()),
+      store: (offset, table) => this.#store(offset, table, () => this.#linkBarrier()),
       evicted: (table) => {
         this.#unused.push(table);
       },
@@ -150,16 +154,32 @@ export class MetadataCaches {
     }
   }
 
+  /** {@link barrier} for an L2 table, which doesn't rely on other L2 tables: one sync does for all that are written one after the other. */
+  *#linkBarrier(): Io<void> {
+    if (!this.#lazyRefcounts) {
+      yield* this.flushRefcounts();
+    }
+    if (this.#written !== this.#synced) {
+      yield* this.#sync();
+    }
+  }
+
   /** Syncs if something was written that needs it. */
   *syncWritten(): Io<void> {
-    const written = this.#written;
-    if (written !== this.#synced) {
-      yield* syncStorage(this.#data);
-      if (this.#data !== this.#storage) {
-        yield* syncStorage(this.#storage);
-      }
-      this.#synced = Math.max(this.#synced, written);
+    if (this.#written !== this.#synced || this.#linked !== this.#syncedLinks) {
+      yield* this.#sync();
     }
+  }
+
+  *#sync(): Io<void> {
+    const written = this.#written;
+    const linked = this.#linked;
+    yield* syncStorage(this.#data);
+    if (this.#data !== this.#storage) {
+      yield* syncStorage(this.#storage);
+    }
+    this.#synced = Math.max(this.#synced, written);
+    this.#syncedLinks = Math.max(this.#syncedLinks, linked);
   }
 
   /** Writes all changes, in order. When it returns, all but the latest are durable; a sync makes those so. */
@@ -191,6 +211,10 @@ export class MetadataCaches {
       yield* prepare();
     }
     yield* writeStorage(this.#storage, IoVector.from(bytes), offset);
-    this.noteWrite();
+    if (prepare === undefined) {
+      this.noteWrite();
+    } else {
+      this.#linked++;
+    }
   }
 }
