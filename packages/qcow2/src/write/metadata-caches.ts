@@ -206,11 +206,13 @@ export class MetadataCaches {
 
   *#store(offset: number, table: Table, prepare: (() => Io<void>) | undefined): Io<void> {
     // copied before anything is waited for: what is changed from now on belongs to the next time
-    const bytes = table.bytes.slice();
+    const copy = this.#unused.pop() ?? new Table(new Uint8Array(this.sliceLength));
+    copy.bytes.set(table.bytes);
     if (prepare !== undefined) {
       yield* prepare();
     }
-    yield* writeStorage(this.#storage, IoVector.from(bytes), offset);
+    yield* writeStorage(this.#storage, IoVector.from(copy.bytes), offset);
+    this.#unused.push(copy);
     if (prepare === undefined) {
       this.noteWrite();
     } else {
