@@ -68,8 +68,8 @@ export interface ForwardStorage extends Storage {
  * Bytes that come once, one after the other, as a storage that can be read.
  *
  * The stream is asked for as much as a read needs, and not more. What a read passes over is kept until it was read: in memory, then in the spill storage;
- * when both are full, the read fails with `ERR_IMG_LIMIT`, and nothing is lost. What was read once is gone, but for reads of at most 64 KiB, which are kept
- * while there is memory; reading anything else again fails with `ERR_IMG_UNSUPPORTED`.
+ * when both are full, the read fails with `ERR_IMG_LIMIT`, and nothing is lost. What was read last can be read again as far as memory goes, what
+ * reads of at most 64 KiB got (tables) for longer; reading anything else again fails with `ERR_IMG_UNSUPPORTED`.
  *
  * A stream that ends before `size`, or goes on behind it, fails with `EIO`. Without `size`, reads may end up to 4095 bytes behind the end, and get zeroes
  * there; others fail with `EIO`, because nobody can tell whether the stream was cut off. Errors of the source stay. Closing cancels the source.

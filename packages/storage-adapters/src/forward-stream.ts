@@ -6,7 +6,7 @@ import { blockLength } from "./kept-block.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
 import { WaitingRead } from "./waiting-read.ts";
 
-/** Reads of at most so many bytes are of tables, and kept for reading them again. */
+/** Reads of at most so many bytes are taken for those of tables, which are read again. */
 const smallRead = 64 * 1024;
 /** A read may end less than this behind the end, where the length isn't known: tables needn't fill their cluster. */
 const endPadding = 4096;
@@ -168,7 +168,7 @@ export class ForwardStream {
     const index = Math.floor(position / blockLength);
     const takers = [...this.#waiting].filter((read) => read.wants(position));
     const isRead = takers.length > 0;
-    const isKept = isRead ? mayKeep && takers.some(({ isSmall }) => isSmall) : !this.#isDraining;
+    const isKept = isRead ? mayKeep : !this.#isDraining;
     if (isKept) {
       const room = mayKeep && this.#kept.makeRoom(index);
       if (room !== true) {
@@ -182,7 +182,8 @@ export class ForwardStream {
       taker.take(bytes, position);
     }
     if (isKept) {
-      this.#kept.keep(bytes, position, isRead);
+      const isTable = takers.some(({ isSmall }) => isSmall);
+      this.#kept.keep(bytes, position, isTable ? "table" : isRead ? "data" : undefined);
     }
     this.#advance(length);
     return true;

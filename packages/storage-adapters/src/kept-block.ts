@@ -13,8 +13,8 @@ export class KeptBlock {
   readonly unread: RangeSet = new RangeSet();
   /** Whether all of it has passed, so that nothing will be added. */
   isComplete = false;
-  /** Whether a part was read that is to be kept for reading it again. */
-  isKept = false;
+  /** Whether a part was read by a read of a table. */
+  isTable = false;
   /** The bytes, while they are in memory. */
   bytes: Uint8Array | undefined;
   /** The place where they were spilled to, in blocks. */

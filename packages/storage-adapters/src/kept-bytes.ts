@@ -9,8 +9,8 @@ const spillBatch = 16;
 
 /**
  * What has passed of a stream and is still wanted. Bytes that nobody has read yet are kept in memory, and when that is full, spilled, the oldest first; they are
- * never dropped. Bytes that were read and are to be kept stay as long as there is memory, the latest ones at least up to a quarter of it. Blocks of
- * zeroes take no room.
+ * never dropped. Bytes that were read stay as long as there is memory: the latest ones of tables and the latest others at least up to a quarter of it
+ * each. Blocks of zeroes take no room.
  */
 export class KeptBytes {
   readonly #limit: number;
@@ -20,8 +20,10 @@ export class KeptBytes {
   readonly #zeroes = new RangeSet();
   /** In memory and not read entirely, the oldest first. */
   readonly #unread = new Set<KeptBlock>();
-  /** In memory and read entirely, the one that was read last at the end. */
-  readonly #read = new Set<KeptBlock>();
+  /** In memory and read entirely, the one that was read last at the end: those with parts of tables. */
+  readonly #tables = new Set<KeptBlock>();
+  /** The same of the others. */
+  readonly #data = new Set<KeptBlock>();
   readonly #spare: Uint8Array[] = [];
   #inMemory = 0;
 
@@ -36,16 +38,18 @@ export class KeptBytes {
     return this.#inMemory * blockLength;
   }
 
-  /** Keeps bytes that have just passed and lie in one block; {@link makeRoom} was asked before. @param isRead - somebody got them */
-  keep(bytes: Uint8Array, offset: number, isRead: boolean): void {
+  /**
+   * Keeps bytes that have just passed and lie in one block; {@link makeRoom} was asked before.
+   * @param reader - who got them: a read of a table or of something else; `undefined`: nobody
+   */
+  keep(bytes: Uint8Array, offset: number, reader: "table" | "data" | undefined): void {
     const index = Math.floor(offset / blockLength);
     const start = offset - index * blockLength;
     const block = this.#blocks.get(index) ?? this.#newBlock(index);
     block.bytes?.set(bytes, start);
     block.present.add(start, start + bytes.length);
-    if (isRead) {
-      block.isKept = true;
-    } else {
+    block.isTable ||= reader === "table";
+    if (reader === undefined) {
       block.unread.add(start, start + bytes.length);
     }
   }
@@ -69,14 +73,8 @@ export class KeptBytes {
 
   /** Sees to it that there is room for bytes of a block. `false`: there is none. */
   makeRoom(index: number): MaybePromise<boolean> {
-    if (
-      this.#blocks.has(index) ||
-      this.#inMemory < this.#limit ||
-      (this.#read.size > this.#limit / 4 && this.#evict())
-    ) {
-      return true;
-    }
-    return this.#spillOldest();
+    const isThere = this.#blocks.has(index) || this.#inMemory < this.#limit;
+    return isThere || this.#evict(this.#limit / 4) || this.#spillOldest();
   }
 
   /** Where the first byte of a range is that isn't kept; `undefined`: all are. */
@@ -92,13 +90,13 @@ export class KeptBytes {
 
   /**
    * Reads a range of which nothing is missing. What is in memory is there when this returns.
-   * @param isSmall - the bytes are to be kept
+   * @param isTable - it is a table that is read
    */
-  read(into: IoVector, offset: number, isSmall: boolean): MaybePromise<void> {
+  read(into: IoVector, offset: number, isTable: boolean): MaybePromise<void> {
     const moves: Promise<void>[] = [];
     for (const { index, start, end } of partsOf(offset, into.length)) {
       const at = index * blockLength + start - offset;
-      const move = this.#readPart(into.slice(at, at + end - start), { index, start, end }, isSmall);
+      const move = this.#readPart(into.slice(at, at + end - start), { index, start, end }, isTable);
       if (isPromise(move)) {
         moves.push(move);
       }
@@ -106,7 +104,7 @@ export class KeptBytes {
     return moves.length === 0 ? undefined : settleAll(moves);
   }
 
-  #readPart(into: IoVector, { index, start, end }: Part, isSmall: boolean): MaybePromise<void> {
+  #readPart(into: IoVector, { index, start, end }: Part, isTable: boolean): MaybePromise<void> {
     const block = this.#blocks.get(index);
     if (block === undefined) {
       into.fill(0);
@@ -114,18 +112,18 @@ export class KeptBytes {
     }
     if (block.bytes !== undefined) {
       into.copyFromSlice(block.bytes.subarray(start, end));
-      this.#markRead(block, start, end, isSmall);
+      this.#markRead(block, start, end, isTable);
       return;
     }
     return this.#use(block, async () => {
       await this.#spill.read(into, block.slot ?? 0, start);
-      this.#markRead(block, start, end, isSmall);
+      this.#markRead(block, start, end, isTable);
     });
   }
 
-  #markRead(block: KeptBlock, start: number, end: number, isSmall: boolean): void {
+  #markRead(block: KeptBlock, start: number, end: number, isTable: boolean): void {
     block.unread.delete(start, end);
-    block.isKept ||= isSmall;
+    block.isTable ||= isTable;
     if (block.isComplete && block.unread.isEmpty && !block.isDropped) {
       this.#settle(block);
     }
@@ -134,12 +132,12 @@ export class KeptBytes {
   /** Puts a block that was read entirely where it belongs. */
   #settle(block: KeptBlock): void {
     this.#unread.delete(block);
-    if (!block.isKept || block.bytes === undefined) {
+    if (block.bytes === undefined) {
       this.#drop(block);
       return;
     }
-    this.#read.delete(block);
-    this.#read.add(block);
+    this.#forgetRead(block);
+    (block.isTable ? this.#tables : this.#data).add(block);
   }
 
   #newBlock(index: number): KeptBlock {
@@ -152,7 +150,7 @@ export class KeptBytes {
   #drop(block: KeptBlock): void {
     this.#blocks.delete(block.index);
     this.#unread.delete(block);
-    this.#read.delete(block);
+    this.#forgetRead(block);
     block.isDropped = true;
     this.#freeIfUnused(block);
   }
@@ -189,12 +187,19 @@ export class KeptBytes {
     }
   }
 
-  /** Drops the block that was read entirely the longest time ago. */
-  #evict(): boolean {
-    for (const block of this.#read) {
-      if (block.users === 0) {
-        this.#drop(block);
-        return true;
+  #forgetRead(block: KeptBlock): void {
+    this.#tables.delete(block);
+    this.#data.delete(block);
+  }
+
+  /** Drops the block that was read the longest time ago, of the kind that has more than `share` blocks. `false`: none has. */
+  #evict(share: number): boolean {
+    for (const blocks of [this.#data, this.#tables]) {
+      for (const block of blocks.size > share ? blocks : []) {
+        if (block.users === 0) {
+          this.#drop(block);
+          return true;
+        }
       }
     }
     return false;
@@ -210,7 +215,7 @@ export class KeptBytes {
       moves.push(this.#spillBlock(block, slot));
     }
     await settleAll(moves);
-    return this.#inMemory < this.#limit || this.#evict();
+    return this.#inMemory < this.#limit || this.#evict(0);
   }
 
   async #spillBlock(block: KeptBlock, slot: number): Promise<void> {
@@ -226,7 +231,7 @@ export class KeptBytes {
         throw error;
       }
       block.slot = slot;
-      this.#read.delete(block);
+      this.#forgetRead(block);
       this.#freeMemory(block);
       if (!block.isDropped && block.unread.isEmpty) {
         this.#drop(block);

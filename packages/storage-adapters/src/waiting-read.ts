@@ -7,7 +7,7 @@ export class WaitingRead {
   /** Where the rest begins. */
   readonly start: number;
   readonly end: number;
-  /** Whether the bytes are to be kept for reading them again. */
+  /** Whether it is taken for the read of a table. */
   readonly isSmall: boolean;
   readonly #into: IoVector;
   /** Settled when the read is done or has failed. */
