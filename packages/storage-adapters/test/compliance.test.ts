@@ -11,6 +11,7 @@ import { describe, it } from "vitest";
 import {
   blobStorage,
   fileHandleStorage,
+  forwardStorage,
   randomAccessStorage,
   rangeStorage,
   syncAccessHandleStorage,
@@ -92,6 +93,14 @@ const kinds: readonly { name: string; factory: StorageFactory; manifest: Storage
             return offset % 2 === 0 ? bytes : bytes.buffer;
           },
         }),
+    },
+    manifest: readOnly,
+  },
+  {
+    name: "a stream that is kept in memory",
+    factory: {
+      create: (contents) =>
+        forwardStorage(new Blob([contents.slice()]).stream(), { size: contents.length, memory: 64 * 1024 * 1024 }),
     },
     manifest: readOnly,
   },
