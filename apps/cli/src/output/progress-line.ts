@@ -18,17 +18,24 @@ const silent: ProgressLine = { show: () => undefined, clear: () => undefined, en
 
 /**
  * qemu-img's progress with `-p`, a bar for a person at a terminal, nothing with `-q`; and an answer whenever SIGUSR1 asks.
+ * @param isOutputTaken - the standard output is for something else: qemu-img's progress goes to the standard error output
  */
-export function progressLine(args: ParsedArguments, terminal: Terminal): ProgressLine {
-  return new AskedProgress(shownProgress(args, terminal), terminal);
+export function progressLine(args: ParsedArguments, terminal: Terminal, isOutputTaken = false): ProgressLine {
+  return new AskedProgress(shownProgress(args, terminal, isOutputTaken), terminal);
 }
 
-function shownProgress(args: ParsedArguments, terminal: Terminal): ProgressLine {
+function shownProgress(args: ParsedArguments, terminal: Terminal, isOutputTaken: boolean): ProgressLine {
   if (args.has("q")) {
     return silent;
   }
   if (args.has("p")) {
-    return new QemuProgress(terminal);
+    return new QemuProgress((text) => {
+      if (isOutputTaken) {
+        terminal.note(text);
+      } else {
+        terminal.write(text);
+      }
+    });
   }
   return terminal.isInteractive ? new ProgressBar(terminal) : silent;
 }

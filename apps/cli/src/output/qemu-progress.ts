@@ -1,17 +1,17 @@
 import type { Progress } from "@img/operations";
-import type { Terminal } from "../terminal.ts";
 import type { ProgressLine } from "./progress-line.ts";
 
 /** Points of a hundred that have to be gained before there is something new to print. */
 const step = 2;
 
-/** `    (45.34/100%)` on the standard output, each time over the last: programs look for it. */
+/** `    (45.34/100%)`, each time over the last: programs look for it. */
 export class QemuProgress implements ProgressLine {
-  readonly #terminal: Terminal;
+  readonly #write: (text: string) => void;
   #printed: number | undefined;
 
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
+  /** @param write - where it goes */
+  constructor(write: (text: string) => void) {
+    this.#write = write;
   }
 
   show({ done, total }: Progress): void {
@@ -27,7 +27,7 @@ export class QemuProgress implements ProgressLine {
 
   #print(percent: number): void {
     this.#printed = percent;
-    this.#terminal.write(`    (${percent.toFixed(2)}/100%)\r`);
+    this.#write(`    (${percent.toFixed(2)}/100%)\r`);
   }
 
   clear(): void {
@@ -35,6 +35,6 @@ export class QemuProgress implements ProgressLine {
   }
 
   end(): void {
-    this.#terminal.write("\n");
+    this.#write("\n");
   }
 }

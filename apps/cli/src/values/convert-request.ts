@@ -95,6 +95,7 @@ function checkCombinations(args: ParsedArguments): void {
     [args.has("C") && args.has("salvage"), "Cannot use copy offloading in salvaging mode"],
     [args.has("target-image-opts") && !args.has("n"), "--target-image-opts requires use of -n flag"],
     [args.has("target-is-zero") && !args.has("n"), "--target-is-zero requires use of -n flag"],
+    [args.has("length") && args.operands.at(-1) !== "-", "--length requires - as the output"],
     [args.has("n") && args.has("o"), "-o has no effect when skipping image creation"],
   ];
   for (const [conflict, message] of conflicts) {

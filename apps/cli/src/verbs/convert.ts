@@ -16,6 +16,7 @@ import { salvageWarnings } from "../output/salvage-warnings.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { convertRequest, type ConvertRequest } from "../values/convert-request.ts";
+import { isStream } from "../values/stream-request.ts";
 import { targetOptions, type TargetOptions } from "../values/target-options.ts";
 import { createOptionHelp } from "../values/create-option-table.ts";
 import { asksForHelp } from "../values/create-options.ts";
@@ -47,6 +48,10 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   const skipped: string[] = [];
   const sources = await checkSources(request, args, input, skipped);
   checkFormat(request.targetFormat, args);
+  if (isStream(request)) {
+    const { convertToStream } = await import("./convert-to-stream.ts");
+    return convertToStream(context, request, sources);
+  }
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
   await convert(context, request, sources, { ...target, spec: { ...target.spec, format } });

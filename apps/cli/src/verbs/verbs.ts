@@ -174,9 +174,10 @@ export const verbs: readonly Verb[] = [
   {
     name: "convert",
     summary: "copy one or more images, one behind the other, into a new one",
-    operands: "filename [filename2 [...]] output_filename",
+    operands: "filename [filename2 [...]] output_filename|-",
     options: [
       common.imageOpts,
+      { long: "length", help: "with output -: print how many bytes it would get, and write nothing" },
       { long: "target-image-opts", help: "output_filename is options; needs -n" },
       { long: "target-is-zero", help: "the target reads as zero already; needs -n" },
       { long: "bitmaps", help: "copy persistent dirty bitmaps, too" },
