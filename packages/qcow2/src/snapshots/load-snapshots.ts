@@ -8,8 +8,10 @@ import type { Snapshot } from "./snapshot.ts";
 /** What a header says about the snapshot table. */
 export type SnapshotTablePlace = Pick<Qcow2Header, "version" | "clusterBits" | "snapshotCount" | "snapshotsOffset">;
 
-/** Read ahead; most tables fit. No more, because a stream may end with the table. */
-const chunkLength = 4096;
+/** Read ahead; most tables fit. */
+const usualChunk = 64 * 1024;
+/** The same where nobody knows yet how long the storage is: a stream may end with the table. */
+const cautiousChunk = 4096;
 
 /**
  * Reads the snapshot table.
@@ -18,6 +20,7 @@ const chunkLength = 4096;
 export function* loadSnapshots(storage: Storage, header: SnapshotTablePlace): Io<readonly Snapshot[]> {
   const snapshots: Snapshot[] = [];
   const clusterSize = 2 ** header.clusterBits;
+  const chunkLength = storage.size === Infinity ? cautiousChunk : usualChunk;
   let chunk = new Uint8Array(0);
   let chunkStart = 0;
   let at = 0;
