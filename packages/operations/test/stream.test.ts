@@ -184,7 +184,7 @@ describe("chunks", () => {
     const { image } = await counted();
     const { chunks, length } = await streamImage([image], { format: "raw", chunkSize });
     const results = await Promise.all(Array.from({ length: length / chunkSize + 2 }, () => chunks.next()));
-    const buffers = results.flatMap(({ value }) => (value === undefined ? [] : [value]));
+    const buffers = results.flatMap((result) => (result.done === true ? [] : [result.value]));
     expect(new Set(buffers.map(({ buffer }) => buffer)).size).toBe(100);
     const whole = new Uint8Array(size);
     await image.read(whole, 0);
