@@ -91,14 +91,8 @@ describe("img convert to the standard output", { timeout: 60_000 }, () => {
   });
 
   it("refuses a terminal", () => {
-    const { stdout } = spawnSync(
-      "script",
-      ["-qec", `"${process.execPath}" "${program}" convert a.qcow2 -`, "/dev/null"],
-      {
-        cwd: images.directory,
-        encoding: "utf8",
-      },
-    );
+    const command = `"${process.execPath}" "${program}" convert a.qcow2 -`;
+    const { stdout } = shell(`script -qec '${command}' /dev/null`);
     expect(stdout).toContain("refusing to write an image to a terminal");
   });
 
