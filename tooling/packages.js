@@ -42,7 +42,16 @@ export const PACKAGES = {
   },
   "@img/nbd-server": {
     // The other program lends it how command lines are read and images named.
-    imports: [...CORE, "@img/raw", "@img/qcow2", "@img/storage-fs", "@img/operations", "@img/nbd", "@img/cli"],
+    imports: [
+      ...CORE,
+      "@img/raw",
+      "@img/qcow2",
+      "@img/storage-adapters",
+      "@img/storage-fs",
+      "@img/operations",
+      "@img/nbd",
+      "@img/cli",
+    ],
     node: EVERYTHING,
   },
   "@img/interop": {
