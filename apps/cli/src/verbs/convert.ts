@@ -88,7 +88,7 @@ async function checkSources(
     });
     const image = await openSnapshot(named);
     // what was guessed stays as it was guessed now
-    specs.push({ ...named.spec, format: image.driver.format });
+    specs.push({ ...named.spec, format: image.driver.format, ...blocking(named.spec) });
     broken.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
     await image.close();
   }
@@ -158,11 +158,21 @@ async function convert(
 function convertTarget(target: NamedTarget, { cache, createOptions, ...files }: TargetOptions): ConvertTarget {
   const { bare: _bare, shown: _shown, dataFile: given, ...spec } = target.spec;
   const { backingFile, dataFile = given ?? undefined } = files;
+  const direct = cache.direct || spec.direct === true;
   return {
     ...spec,
-    direct: cache.direct || spec.direct === true,
+    direct,
+    ...blocking({ direct }),
     createOptions,
     ...(backingFile === undefined ? {} : { backingFile }),
     ...(dataFile === undefined ? {} : { dataFile }),
   };
+}
+
+/**
+ * Data in the host's memory is copied sooner than another thread is woken up. Only where each request waits for a disk, reading and writing at the
+ * same time pays.
+ */
+function blocking({ direct = false }: Pick<ImageSpec, "direct">): Pick<ImageSpec, "blocking"> {
+  return direct ? {} : { blocking: "always" };
 }

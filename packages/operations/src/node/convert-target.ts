@@ -1,9 +1,14 @@
-import type { FileAccessOptions } from "@img/storage-fs";
+import type { BlockingPolicy, FileAccessOptions } from "@img/storage-fs";
 import type { StorageOpeners } from "@img/format-core";
 import type { GateSpec } from "./image-spec.ts";
 
 /** What {@link convertImages} writes. */
 export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock"> {
+  /**
+   * Whether this thread may wait for the host while it writes; sources say it for themselves. Default `"small"`: only as long as little data
+   * takes.
+   */
+  readonly blocking?: BlockingPolicy;
   /**
    * A file or block device. A plain name, whatever it looks like, unless it begins with a scheme of {@link storages}; such an image can be written
    * to if it exists, but not made.

@@ -221,7 +221,7 @@ function isPermission(error: unknown): boolean {
 
 function fileOptions(target: ConvertTarget): Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock"> {
   return {
-    blocking: "small",
+    blocking: target.blocking ?? "small",
     direct: target.direct === true,
     ...(target.native === undefined ? {} : { native: target.native }),
     ...(target.lock === undefined ? {} : { lock: target.lock }),
