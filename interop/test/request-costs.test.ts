@@ -91,7 +91,7 @@ describe("a small request to clusters whose tables are in memory", () => {
 });
 
 describe("a small write to new clusters", () => {
-  it("makes no promise without await, and one with it", async () => {
+  it("makes no promise where the storage answers at once", async () => {
     await using access = await openWritten("always");
     const image = new SyncFormatAccess(access);
     const buffer = new Uint8Array(4 * KiB);
@@ -102,7 +102,7 @@ describe("a small write to new clusters", () => {
     });
     expect(made).toBe(0);
     for (let index = 0; index < requests; index++) {
-      expect(await countPromises(() => access.write(buffer, 16 * MiB + index * 64 * KiB))).toBe(1);
+      expect(await countPromises(() => access.write(buffer, 16 * MiB + index * 64 * KiB))).toBe(0);
     }
   });
 });
@@ -190,6 +190,79 @@ describe("a flush", () => {
     await access.flush();
     expect(storage.counts.write).toEqual({ calls: requests, bytes: requests * 4 * KiB });
     expect(storage.calls("read", "sync")).toBe(0);
+    await access.close();
+  });
+});
+
+describe("a write to a new cluster above another image", () => {
+  const worlds: readonly ("async" | "sync")[] = ["async", "sync"];
+  const cluster = 64 * KiB;
+  /** What is below: no byte is zero. */
+  const below = new Uint8Array(2 * MiB).map((_, index) => 1 + (index % 251));
+
+  async function createAbove(): Promise<Counted & { readonly base: CountingStorage }> {
+    const base = new CountingStorage(new MemoryStorage());
+    const backing = await qcow2.create(base, { size: below.length });
+    await backing.write(below, 0);
+    const storage = new CountingStorage(new MemoryStorage());
+    const backingFile = { name: "below.qcow2", format: "qcow2" };
+    const access = await qcow2.create(storage, { size: below.length, backingFile, backing });
+    // the first one reads the tables, and makes one
+    await access.write(new Uint8Array(cluster).fill(9), 0);
+    storage.reset();
+    base.reset();
+    return { access, storage, base };
+  }
+
+  it.each(
+    worlds.flatMap((world) =>
+      [
+        { length: 4 * KiB, offset: 20 * KiB, read: [cluster] },
+        { length: 4 * KiB, offset: 0, read: [60 * KiB] },
+        { length: 4 * KiB, offset: 60 * KiB, read: [60 * KiB] },
+        { length: 48 * KiB, offset: 4 * KiB, read: [4 * KiB, 12 * KiB] },
+        { length: 64 * KiB, offset: 0, read: [] },
+      ].map((request) => ({ world, ...request })),
+    ),
+  )("is one write with what it leaves, $world, $length bytes at $offset", async ({ world, length, offset, read }) => {
+    const { access, storage, base } = await createAbove();
+    const data = new Uint8Array(length).fill(7);
+    for (const start of [MiB, MiB + cluster]) {
+      if (world === "sync") {
+        new SyncFormatAccess(access).write(data, start + offset);
+      } else {
+        await access.write(data, start + offset);
+      }
+    }
+    expect(base.requests.map((request) => request.length)).toEqual([...read, ...read]);
+    expect(storage.requests).toMatchObject([
+      { method: "write", length: cluster },
+      { method: "write", length: cluster },
+    ]);
+    const found = new Uint8Array(4 * cluster);
+    await access.read(found, MiB - cluster);
+    const wanted = below.slice(MiB - cluster, MiB + 3 * cluster);
+    wanted.set(data, cluster + offset);
+    wanted.set(data, 2 * cluster + offset);
+    expect(Buffer.compare(found, wanted)).toBe(0);
+    await access.close();
+  });
+
+  it("writes no zeroes from below into what nobody has written yet", async () => {
+    const { access, storage, base } = await createAbove();
+    for (const start of [MiB, MiB + cluster]) {
+      await access.driver.backing!.write(new Uint8Array(60 * KiB), start + 4 * KiB);
+    }
+    base.reset();
+    const data = new Uint8Array(4 * KiB).fill(7);
+    await access.write(data, MiB);
+    await access.write(data, MiB + cluster + 8 * KiB);
+    expect(base.requests.map((request) => request.length)).toEqual([60 * KiB, cluster]);
+    // of the second one's cluster, only what is in front of the data isn't zero
+    expect(storage.requests).toMatchObject([
+      { method: "write", length: 4 * KiB },
+      { method: "write", length: 12 * KiB },
+    ]);
     await access.close();
   });
 });

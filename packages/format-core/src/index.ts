@@ -7,7 +7,14 @@ export { TableCache, type TableCacheOptions } from "./cache/table-cache.ts";
 export { ImgError, isImgError, type ImgErrorCode, type ImgErrorDetails } from "./errors/img-error.ts";
 export { wrapHostError } from "./errors/wrap-host-error.ts";
 export { defineFormat, type Format, type FormatDefinition } from "./format/define-format.ts";
-export type { FormatDriver, HandledRange, PreparedWrite, PrepareWriteOptions } from "./format/driver.ts";
+export type {
+  FormatDriver,
+  HandledRange,
+  PreparedWrite,
+  PrepareWriteOptions,
+  ReadAtOnce,
+  WriteAround,
+} from "./format/driver.ts";
 export {
   FormatRegistry,
   type AnyFormat,

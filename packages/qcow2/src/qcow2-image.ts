@@ -18,9 +18,11 @@ import {
   type HostPlace,
   type ImageDescription,
   type Io,
+  type MaybePromise,
   type Preallocation,
   type PreparedWrite,
   type PrepareWriteOptions,
+  type ReadAtOnce,
   type ShallowMapping,
   type Storage,
 } from "@img/format-core";
@@ -210,7 +212,12 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *prepareWrite(offset: GuestOffset, length: number, options: PrepareWriteOptions): Io<PreparedWrite> {
-    return yield* this.#writing().prepareWrite(offset, length, options.overwrite);
+    const { overwrite, gather = false } = options;
+    return yield* this.#writing().prepareWrite(offset, length, { purpose: overwrite ? "overwrite" : "keep", gather });
+  }
+
+  tryPrepareWrite(offset: GuestOffset, length: number, read?: ReadAtOnce): MaybePromise<PreparedWrite> | undefined {
+    return this.#writer?.tryPrepareWrite(offset, length, read);
   }
 
   /** Size in bytes of the blocks that can be written compressed: clusters. */
@@ -235,7 +242,7 @@ export class Qcow2Image implements FormatDriver {
   *#writePlain(from: IoVector, offset: number): Io<void> {
     for (let done = 0; done < from.length;) {
       const rest = from.length - done;
-      const prepared = yield* this.#writing().prepareWrite(offset + done, rest, true);
+      const prepared = yield* this.#writing().prepareWrite(offset + done, rest, { purpose: "overwrite" });
       const part = Math.min(prepared.length, rest);
       const bytes = from.slice(done, done + part);
       yield* commitAfter(prepared, () => writeStorage(prepared.storage, bytes, prepared.offset));

@@ -67,6 +67,7 @@ export function* writeVmState(
     ...context,
     size: Number.MAX_SAFE_INTEGER,
     backed: false,
+    peekOld: () => undefined,
     readOld,
     *readsAsZero(at, length) {
       const mapping = yield* unboundedMap(tables, data).get(at, length);
@@ -74,7 +75,7 @@ export function* writeVmState(
     },
   };
   for (let done = 0; done < from.length;) {
-    const prepared = yield* prepareWrite(behind, base + offset + done, from.length - done, "overwrite");
+    const prepared = yield* prepareWrite(behind, base + offset + done, from.length - done, { purpose: "overwrite" });
     const bytes = from.slice(done, Math.min(done + prepared.length, from.length));
     yield* commitAfter(prepared, () => writeStorage(prepared.storage, bytes, prepared.offset));
     done += bytes.length;

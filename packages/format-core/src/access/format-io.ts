@@ -16,7 +16,7 @@ import type { FormatAccess } from "./format-access.ts";
 import { peekRead } from "./peek-read.ts";
 import { readImage } from "./read-image.ts";
 import { planSteps, type ReadStep } from "./read-plan.ts";
-import { resolveMapping } from "./resolve-mapping.ts";
+import { peekMapping, resolveMapping } from "./resolve-mapping.ts";
 import { prepareWrite, writeImage } from "./write-image.ts";
 import { zeroImage, type RangeHandler } from "./zero-image.ts";
 
@@ -104,6 +104,11 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   /** Resolves a mapping under the same condition as {@link readLeased}. */
   resolveLeased(offset: number, maxLength: number): Io<Mapping> {
     return resolveMapping(this.#access, offset, maxLength);
+  }
+
+  /** {@link resolveLeased} as a plain call: `undefined` when a table has to be read first. */
+  peekLeased(offset: number, maxLength: number): Mapping | undefined {
+    return peekMapping(this.#access, offset, maxLength);
   }
 
   /** @see FormatAccess.writev */

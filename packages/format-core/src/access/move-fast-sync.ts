@@ -1,10 +1,15 @@
 import type { IoVector } from "@img/io-vector";
-import { wrapHostError } from "../errors/wrap-host-error.ts";
-import { hex } from "../numbers/offsets.ts";
+import type { PreparedWrite } from "../format/driver.ts";
+import { isPromise } from "../io/io.ts";
+import type { HostPlace } from "../mapping/mapping.ts";
 import { isSyncStorage } from "../storage/sync-storage.ts";
+import type { Storage } from "../storage/storage.ts";
 import type { FormatAccess } from "./format-access.ts";
+import { moveFailure } from "./move-failure.ts";
 import { peekRead } from "./peek-read.ts";
 import { peekWrite } from "./peek-write.ts";
+import { placeWrite } from "./place-write.ts";
+import { tryPrepareWrite } from "./try-prepare-write.ts";
 
 /**
  * Reads or writes one contiguous piece whose tables are in memory, at its place in a storage that answers at once: no generator. For the synchronous
@@ -17,22 +22,55 @@ export function moveFastSync(access: FormatAccess, verb: "read" | "write", vecto
   }
   try {
     const place = verb === "read" ? peekRead(access, vector, offset) : peekWrite(access, vector, offset);
-    if (place === undefined || !isSyncStorage(place.storage)) {
-      return false;
+    if (place !== undefined) {
+      return move(verb, vector, place);
     }
-    const { storage } = place;
-    try {
-      if (verb === "read") {
-        storage.readSync(vector, place.offset);
-      } else {
-        storage.writeSync(vector, place.offset);
-      }
-    } catch (error) {
-      const doing = `${storage.label}: cannot ${verb} ${String(vector.length)} bytes at ${hex(place.offset)}`;
-      throw wrapHostError(error, doing, storage.label) as Error;
-    }
-    return true;
+    const prepared = verb === "write" ? tryPrepareWrite(access, vector, offset, read) : undefined;
+    // what is read in the synchronous world is never waited for
+    return prepared !== undefined && !isPromise(prepared) && writePrepared(prepared, vector);
   } finally {
     access.io.release();
   }
+}
+
+function writePrepared(prepared: PreparedWrite, vector: IoVector): boolean {
+  let written = false;
+  try {
+    const write = placeWrite(prepared, vector);
+    written = move("write", write.from, write);
+  } finally {
+    if (!written) {
+      prepared.abort();
+    }
+  }
+  if (written) {
+    prepared.commit();
+  }
+  return written;
+}
+
+function read(storage: Storage, into: IoVector, offset: number): boolean {
+  return move("read", into, { storage, offset });
+}
+
+/** @returns `false`: the storage doesn't answer at once */
+function move(
+  verb: "read" | "write",
+  vector: IoVector,
+  place: Pick<HostPlace, "storage"> & { readonly offset: number },
+): boolean {
+  const { storage, offset } = place;
+  if (!isSyncStorage(storage)) {
+    return false;
+  }
+  try {
+    if (verb === "read") {
+      storage.readSync(vector, offset);
+    } else {
+      storage.writeSync(vector, offset);
+    }
+  } catch (error) {
+    throw moveFailure(verb, vector, place, error);
+  }
+  return true;
 }

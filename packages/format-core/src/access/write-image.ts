@@ -1,13 +1,15 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver, PreparedWrite, PrepareWriteOptions } from "../format/driver.ts";
-import type { Io } from "../io/io.ts";
+import { isPromise, type Io } from "../io/io.ts";
 import { TaskGroup } from "../io/task-group.ts";
 import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { peekWrite } from "./peek-write.ts";
+import { placeWrite } from "./place-write.ts";
+import { tryPrepareWrite } from "./try-prepare-write.ts";
 
 /** Writes all of `from`, or fails. The caller holds the leases and has checked the range. */
 export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
@@ -15,6 +17,12 @@ export function* writeImage(access: FormatAccess, from: IoVector, offset: number
   const place = peekWrite(access, from, offset);
   if (place !== undefined) {
     yield* writeStorage(place.storage, from, place.offset);
+    return;
+  }
+  // nothing is read here, so nothing is waited for
+  const whole = tryPrepareWrite(access, from, offset);
+  if (whole !== undefined && !isPromise(whole)) {
+    yield* commitAfter(whole, () => writePrepared(whole, from));
     return;
   }
   const finished = driver.checkWrite === undefined ? undefined : yield* driver.checkWrite(guestOffset(offset), from);
@@ -31,10 +39,13 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<v
   try {
     for (let done = 0; done < from.length && !parts.hasFailed;) {
       const rest = from.length - done;
-      const prepared = yield* prepareWrite(access.driver, offset + done, rest, { overwrite: true });
+      const prepared = yield* prepareWrite(access.driver, offset + done, rest, {
+        overwrite: true,
+        gather: true,
+      });
       const length = Math.min(prepared.length, rest);
       const part = length === from.length ? from : from.slice(done, done + length);
-      const write = commitAfter(prepared, () => writeStorage(prepared.storage, part, prepared.offset));
+      const write = commitAfter(prepared, () => writePrepared(prepared, part));
       done += length;
       // nothing is prepared after the last part, so it needn't go on beside anything
       yield* done < from.length ? parts.start(write) : write;
@@ -42,6 +53,12 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<v
   } finally {
     yield* parts.join();
   }
+}
+
+/** Writes the data of a prepared range, with what has to be written around it. */
+function writePrepared(prepared: PreparedWrite, data: IoVector): Io<void> {
+  const { storage, from, offset } = placeWrite(prepared, data);
+  return writeStorage(storage, from, offset);
 }
 
 /**

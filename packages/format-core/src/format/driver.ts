@@ -1,11 +1,28 @@
 import type { IoVector } from "@img/io-vector";
 import type { FormatAccess } from "../access/format-access.ts";
-import type { Io } from "../io/io.ts";
+import type { Io, MaybePromise } from "../io/io.ts";
 import type { HostPlace, ShallowMapping } from "../mapping/mapping.ts";
 import type { GuestOffset, HostOffset } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { ImageDescription } from "./image-description.ts";
 import type { Preallocation } from "./preallocation.ts";
+
+/**
+ * Bytes around a prepared range that have to be written with it, in one request: what is in front of it in `buffer`, the range itself, for whose bytes
+ * there is room, and what is behind it.
+ */
+export interface WriteAround {
+  /** The caller puts its data in, and writes all of it. Belongs to the driver again with `commit` and `abort`. */
+  readonly buffer: Uint8Array;
+  /** Where in it the range begins. */
+  readonly start: number;
+}
+
+/**
+ * Reads a range of a storage in the caller's way, without an {@link Io}.
+ * @returns `false`: it can't be done so, nothing was done; `true`: done; a promise: in flight
+ */
+export type ReadAtOnce = (storage: Storage, into: IoVector, offset: number) => boolean | Promise<void>;
 
 /** A host range that a guest range may be written to, not yet visible to readers. */
 export interface PreparedWrite {
@@ -13,6 +30,8 @@ export interface PreparedWrite {
   readonly offset: HostOffset;
   /** Bytes that may be written, ≥ 1; may be less than asked for. */
   readonly length: number;
+  /** Only when {@link PrepareWriteOptions.gather} asked for it; `length` is at most what was asked for then, and all of it is written. */
+  readonly around?: WriteAround;
   /**
    * Makes the written range the guest's. Runs without waiting, after the data is written, exactly once (or {@link abort} is).
    */
@@ -27,6 +46,8 @@ export interface PrepareWriteOptions {
   readonly overwrite: boolean;
   /** The caller writes to the storage itself whenever it likes; {@link FormatDriver.checkWrite} doesn't see the data. Default `false`. */
   readonly direct?: boolean;
+  /** The caller takes care of {@link PreparedWrite.around}, so that old contents needn't be written before the data. Default `false`. */
+  readonly gather?: boolean;
 }
 
 /** The part of a range that a driver took care of. `length` may be 0: nothing could be done. */
@@ -79,6 +100,13 @@ export interface FormatDriver {
    * or after. A plain call; `undefined` when {@link prepareWrite} has to be asked.
    */
   peekWrite?(offset: GuestOffset, length: number): HostPlace | undefined;
+  /**
+   * {@link prepareWrite} for the case that everything needed is in memory, nobody has to be waited for, and the caller writes every byte and takes care of
+   * {@link PreparedWrite.around}: a plain call. All of the range becomes writable as one piece, in a storage that takes any alignment; otherwise the answer is
+   * `undefined`, and nothing was done.
+   * @param read - reads old contents; without it, nothing is read. Only when it has to be waited for, the answer is a promise.
+   */
+  tryPrepareWrite?(offset: GuestOffset, length: number, read?: ReadAtOnce): MaybePromise<PreparedWrite> | undefined;
   /**
    * Makes the range, or a leading part of it, writable. May keep other writers of the same blocks waiting until `commit` or `abort`.
    * Absent: the format is read-only.

@@ -59,7 +59,7 @@ function* expandTable(context: WriteContext, backed: boolean, l1Index: number): 
 }
 
 function* storeZeroes(context: WriteContext, guest: number): Io<void> {
-  const prepared = yield* prepareWrite(context, guest, context.layout.clusterSize, "overwrite");
+  const prepared = yield* prepareWrite(context, guest, context.layout.clusterSize, { purpose: "overwrite" });
   yield* commitAfter(prepared, () =>
     zeroStorage(prepared.storage, prepared.offset, context.layout.clusterSize, { allocate: true }),
   );

@@ -77,6 +77,18 @@ export class DiskContents implements OldContents {
     return true;
   }
 
+  peekOld(offset: number, length: number): HostPlace | "zero" | undefined {
+    const mapping = this.#tables.map.peek(offset, length);
+    if (mapping === undefined || mapping.kind === "eof" || mapping.length < length) {
+      return undefined;
+    }
+    const found = mapping.kind === "indirect" ? mapping.layer.io.peekLeased(mapping.offset, length) : mapping;
+    if (found === undefined || found.length < length) {
+      return undefined;
+    }
+    return found.kind === "raw" ? found : found.kind === "zero" ? "zero" : undefined;
+  }
+
   peekData(offset: number, length: number): HostPlace | undefined {
     const mapping = this.#tables.map.peek(guestOffset(offset), length);
     return mapping?.kind === "raw" && mapping.writable && mapping.length >= length ? mapping : undefined;

@@ -64,5 +64,8 @@ export function setRefcount(view: DataView, index: number, order: number, value:
 
 /** The largest refcount of a width of 2^order bits, as far as numbers are exact. */
 export function greatestRefcount(order: number): number {
-  return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;
+  return greatest[order] ?? Number.MAX_SAFE_INTEGER;
 }
+
+/** By order; asked for with every refcount that is changed. */
+const greatest: readonly number[] = [1, 3, 0xf, 0xff, 0xffff, 0xffff_ffff];

@@ -52,13 +52,13 @@ export class Allocator {
     this.blockCoverage = (parts.clusterSize * 8) / 2 ** parts.refcountOrder;
     this.#sliceCoverage = (parts.caches.sliceLength * 8) / 2 ** parts.refcountOrder;
     this.#hooks = {
-      commit: (sliceOffset, cluster) => {
-        this.#raise(sliceOffset, cluster);
-        this.#reserved.delete(cluster);
+      commit: (sliceOffset, first, count) => {
+        this.#raise(sliceOffset, first, count);
+        this.#unreserve(first, count);
       },
-      release: (cluster) => {
-        this.#reserved.delete(cluster);
-        this.#hint = Math.min(this.#hint, cluster);
+      release: (first, count) => {
+        this.#unreserve(first, count);
+        this.#hint = Math.min(this.#hint, first);
       },
       unpin: (sliceOffset) => {
         parts.caches.refcountBlocks.unpin(sliceOffset);
@@ -194,6 +194,12 @@ export class Allocator {
     }
   }
 
+  #unreserve(first: number, count: number): void {
+    for (let cluster = first; cluster < first + count; cluster++) {
+      this.#reserved.delete(cluster);
+    }
+  }
+
   /** The slice that counts `cluster`, with its refcount block made if there is none. Under the mutex. */
   *#slice(cluster: number): Io<{ readonly table: Table; readonly offset: number; readonly last: number }> {
     const blockIndex = Math.floor(cluster / this.blockCoverage);
@@ -283,7 +289,7 @@ export class Allocator {
     if ((this.peekRefcount(cluster) ?? (yield* this.refcount(cluster))) === 0) {
       throw this.#uncounted(cluster);
     }
-    this.#raise(this.#sliceOffset(this.#blockOffset(Math.floor(cluster / this.blockCoverage)), cluster), cluster);
+    this.#raise(this.#sliceOffset(this.#blockOffset(Math.floor(cluster / this.blockCoverage)), cluster), cluster, 1);
   }
 
   /** Keeps in memory what counts a cluster, so that {@link raisePinned} needn't wait. Undone by it, or by {@link unpin}. */
@@ -305,18 +311,21 @@ export class Allocator {
    * @throws ImgError `ERR_IMG_LIMIT` when its width can't hold more
    */
   raisePinned(sliceOffset: number, cluster: number): void {
-    this.#raise(sliceOffset, cluster);
+    this.#raise(sliceOffset, cluster, 1);
     this.unpin(sliceOffset);
   }
 
-  #raise(sliceOffset: number, cluster: number): void {
+  /** Counts another reference to each of clusters behind each other that one slice in memory counts. */
+  #raise(sliceOffset: number, first: number, count: number): void {
     const { caches, refcountOrder } = this.#parts;
     const table = caches.refcountBlocks.peek(sliceOffset);
     if (table === undefined) {
       throw new Error("a pinned refcount block slice is gone");
     }
-    const index = cluster % this.#sliceCoverage;
-    setRefcount(table.view, index, refcountOrder, refcountAt(table.view, index, refcountOrder) + 1);
+    const start = first % this.#sliceCoverage;
+    for (let index = start; index < start + count; index++) {
+      setRefcount(table.view, index, refcountOrder, refcountAt(table.view, index, refcountOrder) + 1);
+    }
     caches.refcountBlocks.markDirty(sliceOffset);
   }
 

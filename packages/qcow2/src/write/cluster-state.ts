@@ -42,6 +42,12 @@ export function granuleMask(first: number, last: number): number {
   return count >= 32 ? 0xffff_ffff : (((1 << count) - 1) << first) >>> 0;
 }
 
+/** Bytes of an L2 entry that isn't extended. */
+const standardEntryLength = 8;
+
+/** What an entry of zeroes that isn't extended says, which is what most are that are written to. One for all: nobody changes it. */
+export const unallocated: ClusterState = { host: undefined, compressed: undefined, copied: false, data: 0, zero: 0 };
+
 /** Decodes entries only to check them; nobody keeps what it says. */
 const checker = new Piece();
 
@@ -51,11 +57,14 @@ const checker = new Piece();
  * @throws ImgError `ERR_IMG_CORRUPT`
  */
 export function decodeState(view: DataView, index: number, guest: number, layout: L2EntryLayout): ClusterState {
-  // checks everything that there is to check
-  checker.decode(view, index, 0, guest, layout);
   const at = index * layout.entryLength;
   const high = view.getUint32(at);
   const low = view.getUint32(at + 4);
+  if (high === 0 && low === 0 && !layout.extended) {
+    return unallocated;
+  }
+  // checks everything that there is to check
+  checker.decode(view, index, 0, guest, layout);
   if ((high & compressedFlag) !== 0) {
     const compressed = compressedCluster(high, low, layout.clusterBits);
     return { host: undefined, compressed, copied: false, data: 0, zero: 0 };
@@ -85,6 +94,13 @@ export function encodeState(view: DataView, index: number, state: ClusterState, 
   } else {
     view.setUint32(at + 4, low + (state.zero !== 0 ? zeroFlag : 0));
   }
+}
+
+/** Writes the entry at `index` of a slice where it was {@link unallocated}: a host cluster that may be written in place. */
+export function encodeNew(view: DataView, index: number, host: number): void {
+  const at = index * standardEntryLength;
+  view.setUint32(at, Math.floor(host / 0x1_0000_0000) | copiedFlag);
+  view.setUint32(at + 4, host % 0x1_0000_0000);
 }
 
 /** A part of a cluster, bytes from the cluster's start. */

@@ -8,7 +8,9 @@ import {
   type HandledRange,
   type HostPlace,
   type Io,
+  type MaybePromise,
   type PreparedWrite,
+  type ReadAtOnce,
   type Storage,
 } from "@img/format-core";
 import { autoclear, compatible, hasFeature, incompatible, type FeatureBits } from "../header/features.ts";
@@ -21,13 +23,16 @@ import type { BitmapTarget } from "./bitmaps/bitmap-changes.ts";
 import { PersistentBitmaps } from "./bitmaps/persistent-bitmaps.ts";
 import { clearClusters, type ClearMode } from "./clear-clusters.ts";
 import type { ClusterSet } from "./cluster-set.ts";
+import { CopyBuffers } from "./copy-buffers.ts";
+import { greatestGathered } from "./gather-old.ts";
 import { HeaderWriter } from "./header-writer.ts";
 import { L2Tables } from "./l2-tables.ts";
 import { loadMetadataSet, type OverlapCheck } from "./load-metadata-set.ts";
 import { MetadataCaches } from "./metadata-caches.ts";
 import type { PendingFree } from "./pending-frees.ts";
-import { prepareWrite } from "./prepare-write.ts";
+import { prepareWrite, type PrepareOptions } from "./prepare-write.ts";
 import { ResidentTable } from "./resident-table.ts";
+import { tryPrepareWrite } from "./try-prepare-write.ts";
 import type { WriteContext } from "./write-context.ts";
 
 /** How an image is written. */
@@ -63,6 +68,8 @@ export interface OldContents {
   readonly backed: boolean;
   readOld(into: IoVector, offset: number): Io<void>;
   readsAsZero(offset: number, length: number): Io<boolean>;
+  /** Where a guest range is, below too, if that is one piece of one storage, or zero, and the tables that tell are in memory. */
+  peekOld(offset: number, length: number): HostPlace | "zero" | undefined;
   /** The host range of a guest range that is one piece and may be written in place, if the tables that tell are in memory. */
   peekData(offset: number, length: number): HostPlace | undefined;
   /** Forgets a compressed cluster that isn't there any more. */
@@ -186,6 +193,8 @@ export class ImageWriter {
       dataFileRaw: hasFeature(loaded.header.autoclearFeatures, autoclear.rawDataFile),
       discardNoUnref: options.discardNoUnref,
       passDiscards: options.passDiscards,
+      buffers: new CopyBuffers(Math.min(layout.clusterSize, greatestGathered)),
+      peekOld: (offset, length) => old.peekOld(offset, length),
       readOld: (into, offset) => old.readOld(into, offset),
       readsAsZero: (offset, length) => old.readsAsZero(offset, length),
       isData: (offset, length) => this.#isData(offset, length),
@@ -238,15 +247,29 @@ export class ImageWriter {
     return place;
   }
 
+  /** Makes a guest range writable that is going to be overwritten, if nothing but `read` has to be waited for. */
+  tryPrepareWrite(offset: number, length: number, read?: ReadAtOnce): MaybePromise<PreparedWrite> | undefined {
+    if (!this.#ready || this.#broken !== undefined) {
+      return undefined;
+    }
+    const { context } = this;
+    const { limits } = context.data;
+    if (limits.request > 1 || limits.memory > 1) {
+      return undefined;
+    }
+    this.bitmaps.mark(offset, length);
+    return tryPrepareWrite(context, offset, length, read);
+  }
+
   /** Makes the beginning of a guest range writable. */
-  *prepareWrite(offset: number, length: number, overwrite: boolean): Io<PreparedWrite> {
+  *prepareWrite(offset: number, length: number, options: PrepareOptions): Io<PreparedWrite> {
     if (!this.#ready || this.#broken !== undefined) {
       yield* this.ready();
     }
     this.bitmaps.mark(offset, length);
     const place = this.peekWrite(offset, length);
     return place === undefined
-      ? yield* prepareWrite(this.context, offset, length, overwrite ? "overwrite" : "keep")
+      ? yield* prepareWrite(this.context, offset, length, options)
       : { ...place, length, commit: nothing, abort: nothing };
   }
 

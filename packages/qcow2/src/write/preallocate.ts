@@ -22,7 +22,7 @@ export function* preallocate(context: WriteContext, offset: number, length: numb
   const end = offset + length;
   for (let at = offset; at < end;) {
     yield* checkpoint();
-    const prepared = yield* prepareWrite(context, at, end - at, claims ? "claim" : "keep");
+    const prepared = yield* prepareWrite(context, at, end - at, { purpose: claims ? "claim" : "keep" });
     const part = Math.min(prepared.length, end - at);
     const guest = at;
     yield* commitAfter(prepared, () => allocateOnHost(context, prepared, guest, part, mode));

@@ -1,9 +1,9 @@
 /** What a {@link Reservation} asks of the allocator that made it. */
 export interface ReservationHooks {
-  /** Counts a cluster: its first reference. */
-  commit(sliceOffset: number, cluster: number): void;
-  /** Makes a cluster available again. */
-  release(cluster: number): void;
+  /** Counts clusters behind each other that one slice counts: their first reference. */
+  commit(sliceOffset: number, first: number, count: number): void;
+  /** Makes clusters behind each other available again. */
+  release(first: number, count: number): void;
   unpin(sliceOffset: number): void;
 }
 
@@ -35,29 +35,28 @@ export class Reservation {
 
   /** Counts one reference to each cluster. A plain call, in one go with the link that needs it. */
   commit(): void {
-    this.#finish((offset, cluster) => {
-      this.#hooks.commit(offset, cluster);
-    });
+    this.#finish(true);
   }
 
   /** Gives the clusters back. */
   release(): void {
-    this.#finish((_offset, cluster) => {
-      this.#hooks.release(cluster);
-    });
+    this.#finish(false);
   }
 
-  #finish(each: (sliceOffset: number, cluster: number) => void): void {
+  #finish(used: boolean): void {
     if (!this.#open) {
       throw new Error("a reservation was used twice");
     }
     this.#open = false;
-    let cluster = this.first;
+    let first = this.first;
     for (const { offset, count } of this.#slices) {
-      for (const end = cluster + count; cluster < end; cluster++) {
-        each(offset, cluster);
+      if (used) {
+        this.#hooks.commit(offset, first, count);
+      } else {
+        this.#hooks.release(first, count);
       }
       this.#hooks.unpin(offset);
+      first += count;
     }
   }
 }

@@ -100,7 +100,7 @@ function* zeroTail(context: WriteContext, before: number, size: number): Io<void
 /** Zeroes a part of a cluster in data. */
 function* zeroData(context: WriteContext, offset: number, length: number): Io<void> {
   for (let done = 0; done < length;) {
-    const prepared = yield* prepareWrite(context, offset + done, length - done, "overwrite");
+    const prepared = yield* prepareWrite(context, offset + done, length - done, { purpose: "overwrite" });
     const part = Math.min(prepared.length, length - done);
     yield* commitAfter(prepared, () => zeroStorage(prepared.storage, prepared.offset, part, { allocate: true }));
     done += part;

@@ -1,10 +1,11 @@
 import type { IoVector } from "@img/io-vector";
-import type { Io, RangeLocks, Storage } from "@img/format-core";
+import type { HostPlace, Io, RangeLocks, Storage } from "@img/format-core";
 import type { L2EntryLayout } from "../tables/l2-entry.ts";
 import type { Table } from "../tables/table.ts";
 import type { Allocator } from "./allocator.ts";
 import type { ClusterSet } from "./cluster-set.ts";
 import type { ClusterState } from "./cluster-state.ts";
+import type { CopyBuffers } from "./copy-buffers.ts";
 import type { L2Tables } from "./l2-tables.ts";
 import type { MetadataCaches } from "./metadata-caches.ts";
 
@@ -34,6 +35,10 @@ export interface WriteContext {
   readonly discardNoUnref: boolean;
   /** The host is told of clusters that discards free. */
   readonly passDiscards: boolean;
+  /** Memory for old contents of clusters. */
+  readonly buffers: CopyBuffers;
+  /** Where guest data is as it is now, if that is one piece of one storage, or zero, and known without waiting. */
+  peekOld(offset: number, length: number): HostPlace | "zero" | undefined;
   /** Reads guest data as it is now; past the disk's end reads as zero. */
   readOld(into: IoVector, offset: number): Io<void>;
   /** Whether a guest range reads as zero without a look at data. */
@@ -60,15 +65,34 @@ export interface PinnedSlice {
 
 /** Reads and pins the slice of the L2 table at `l2Offset` with the entry for `guest`. Unpin it. */
 export function* pinSlice(context: WriteContext, l2Offset: number, guest: number): Io<PinnedSlice> {
-  const { layout, caches } = context;
-  const entries = caches.sliceLength / layout.entryLength;
-  const coverage = entries * layout.clusterSize;
-  const tableCoverage = (layout.clusterSize / layout.entryLength) * layout.clusterSize;
+  const { l2 } = context.caches;
+  const offset = sliceOffset(context, l2Offset, guest);
+  const table = l2.peek(offset) ?? (yield* l2.get(offset));
+  l2.pin(offset);
+  return sliceAt(context, offset, table, guest);
+}
+
+/** The slice that {@link pinSlice} pins, if it is in memory. Not pinned. */
+export function peekSlice(context: WriteContext, l2Offset: number, guest: number): PinnedSlice | undefined {
+  const offset = sliceOffset(context, l2Offset, guest);
+  const table = context.caches.l2.peek(offset);
+  return table === undefined ? undefined : sliceAt(context, offset, table, guest);
+}
+
+function sliceOffset(context: WriteContext, l2Offset: number, guest: number): number {
+  const { sliceLength } = context.caches;
+  return l2Offset + Math.floor((guest % l2Coverage(context)) / sliceCoverage(context)) * sliceLength;
+}
+
+function sliceAt(context: WriteContext, offset: number, table: Table, guest: number): PinnedSlice {
+  const coverage = sliceCoverage(context);
   const guestStart = guest - (guest % coverage);
-  const offset = l2Offset + Math.floor((guest % tableCoverage) / coverage) * caches.sliceLength;
-  const table = caches.l2.peek(offset) ?? (yield* caches.l2.get(offset));
-  caches.l2.pin(offset);
   return { table, offset, guestStart, guestEnd: guestStart + coverage };
+}
+
+/** Bytes of guest disk that one slice maps. */
+function sliceCoverage({ layout, caches }: WriteContext): number {
+  return (caches.sliceLength / layout.entryLength) * layout.clusterSize;
 }
 
 /** Index of the entry for `guest` in a slice. */
