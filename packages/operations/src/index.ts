@@ -29,6 +29,8 @@ export {
   type CommitSettings,
   type CommitSyncOptions,
 } from "./commit/commit.ts";
+export type { CompareHelper } from "./compare/compare-helper.ts";
+export type { ComparedPart, ComparedParts } from "./compare/compared-parts.ts";
 export { compare, compareSync, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert, convertSync } from "./convert/convert.ts";

@@ -1,8 +1,15 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { ComparisonJob } from "./node/compare-threads.ts";
 import type { ImageSpec } from "./node/image-spec.ts";
+import { serveComparison } from "./node/serve-comparison.ts";
 import { serveReads } from "./node/serve-reads.ts";
 
-// The entry of the threads that `convertImages` starts.
+// The entry of the threads that `convertImages` and `compareThreads` start.
 if (parentPort !== null) {
-  serveReads(parentPort, workerData as readonly ImageSpec[]);
+  const job = workerData as readonly ImageSpec[] | ComparisonJob;
+  if ("kind" in job) {
+    serveComparison(job);
+  } else {
+    serveReads(parentPort, job);
+  }
 }

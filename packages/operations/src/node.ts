@@ -7,6 +7,7 @@ export {
 } from "./node/check-image-file.ts";
 export { commitImageFile, commitImageFileSync, type CommitImageFileOptions } from "./node/commit-image-file.ts";
 export { compareImageFiles, compareImageFilesSync, type CompareImageFilesOptions } from "./node/compare-image-files.ts";
+export { compareThreads, type CompareThreadsOptions, type OpenedImage } from "./node/compare-threads.ts";
 export {
   convertImages,
   convertImagesSync,

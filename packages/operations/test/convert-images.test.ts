@@ -17,10 +17,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { build } from "tsup";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { convertImages, openImage, type ConvertImagesOptions } from "../src/node.ts";
+import { buildWorker } from "./support/build-worker.ts";
 
 const MiB = 1024 * 1024;
 let directory: string;
@@ -93,24 +92,7 @@ beforeAll(async () => {
   qemuImg("convert", "-f", "raw", "-c", "-W", "-m", "16", "-O", "qcow2", at("big.raw"), at("big.qcow2"));
   qemuImg("create", "-f", "qcow2", "-b", at("zlib.qcow2"), "-F", "qcow2", at("overlay.qcow2"));
   execFileSync("qemu-io", ["-c", "write -P 0x77 1M 100k", "-c", "write -z 2M 64k", at("overlay.qcow2")]);
-  const outDir = at("worker");
-  await build({
-    entry: { "node-worker": join(import.meta.dirname, "../src/node-worker.ts") },
-    outDir,
-    config: false,
-    silent: true,
-    format: "esm",
-    platform: "node",
-    target: "es2022",
-    splitting: false,
-    noExternal: [/./],
-    external: ["koffi"],
-    esbuildOptions(settings) {
-      settings.conditions = ["@img/source", "module"];
-    },
-  });
-  writeFileSync(join(outDir, "package.json"), '{"type":"module"}');
-  workerEntry = pathToFileURL(join(outDir, "node-worker.js"));
+  workerEntry = await buildWorker(at("worker"));
 });
 
 afterAll(() => {

@@ -1,9 +1,9 @@
 import { compare, CompareError, type CompareResult } from "@img/operations";
-import type { FormatAccess } from "@img/format-core";
+import { compareThreads, type OpenedImage } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
 import { strerror } from "../errors/strerror.ts";
 import { describeImgError } from "../errors/report-error.ts";
-import { imageSpec, openNamed } from "../images/open-named.ts";
+import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
@@ -29,7 +29,11 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   try {
     const imageB = await openNamed(b, exitCodes.open);
     try {
-      return await compareOpen(imageA, imageB, [first, second], context);
+      const images = [
+        { ...a, image: imageA },
+        { ...b, image: imageB },
+      ] as const;
+      return await compareOpen(images, [first, second], context);
     } finally {
       await imageB.close();
     }
@@ -39,15 +43,19 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
 }
 
 async function compareOpen(
-  a: FormatAccess,
-  b: FormatAccess,
+  [a, b]: readonly [OpenedImage & SpecifiedImage, OpenedImage & SpecifiedImage],
   names: readonly [string, string],
   { args, terminal, signal }: VerbContext,
 ): Promise<number> {
   const line = progressLine(args, terminal);
   try {
-    const result = await compare(a, b, {
-      strict: args.has("s"),
+    const strict = args.has("s");
+    // other threads open the files as they are, and know our own formats only
+    const isPlain = [a, b].every(({ filter, options }) => filter === undefined && options.formats === undefined);
+    const helper = isPlain ? compareThreads(a, b, { strict }) : undefined;
+    const result = await compare(a.image, b.image, {
+      strict,
+      ...(helper === undefined ? {} : { helper }),
       signal,
       onProgress: (progress) => {
         line.show(progress);

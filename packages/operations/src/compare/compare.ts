@@ -1,17 +1,20 @@
-import { isZero } from "@img/io-vector";
 import { runAsync, runSync, type AbortOptions, type FormatAccess, type Io } from "@img/format-core";
-import { firstDifference } from "#first-difference";
 import { sectorAlignedSize } from "../image-size.ts";
 import { Pacer } from "../pacer.ts";
 import type { Progress } from "../progress.ts";
 import { imageOf, type SyncImage } from "../sync-image.ts";
+import { CompareError } from "./compare-error.ts";
+import type { CompareHelper } from "./compare-helper.ts";
+import { chunkLength, compareRange, type FoundDifference } from "./compare-range.ts";
 import { ComparedImage } from "./compared-image.ts";
-import { joinRuns, type ComparedRun } from "./compared-run.ts";
+import { ComparedParts, type ComparedPart } from "./compared-parts.ts";
 
 /** Options of {@link compare}. */
 export interface CompareOptions extends AbortOptions {
   /** Also compare the sizes, and how the images say where their bytes are. Default `false`. */
   readonly strict?: boolean;
+  /** Somebody who compares parts at the same time; one for each comparison. Only where promises can be waited for. Default: nobody. */
+  readonly helper?: CompareHelper;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -32,9 +35,6 @@ export type CompareResult =
       /** The difference lies past the end of the shorter disk. */
       readonly pastEnd: boolean;
     };
-
-/** Bytes that are read at once: few enough for both to stay in the processor's cache. */
-const chunkLength = 512 * 1024;
 
 /**
  * Compares what two disks contain, whatever their formats. What both know to be zero, or both find in the same place, isn't read. Of
@@ -61,59 +61,94 @@ export function compareSync(a: SyncImage, b: SyncImage, options: CompareOptions 
 export function* compareIo(a: FormatAccess, b: FormatAccess, options: CompareOptions): Io<CompareResult> {
   const [sizeA, sizeB] = [sectorAlignedSize(a), sectorAlignedSize(b)];
   const sizeDiffers = sizeA !== sizeB;
-  const strict = options.strict ?? false;
-  if (strict && sizeDiffers) {
+  if (options.strict === true && sizeDiffers) {
     return { identical: false, difference: "size", offset: 0, sizeDiffers, pastEnd: false };
   }
-  const first = new ComparedImage(a, "first", chunkLength);
-  const second = new ComparedImage(b, "second", chunkLength);
+  const found = yield* findDifference(a, b, Math.max(sizeA, sizeB), options);
+  if (found === undefined) {
+    return { identical: true, sizeDiffers };
+  }
+  const pastEnd = found.difference === "content" && found.offset >= Math.min(sizeA, sizeB);
+  return { identical: false, ...found, sizeDiffers, pastEnd };
+}
+
+/** @param total - bytes of the longer disk */
+function* findDifference(
+  a: FormatAccess,
+  b: FormatAccess,
+  total: number,
+  { helper, strict = false, onProgress }: CompareOptions,
+): Io<FoundDifference | undefined> {
   const pacer = new Pacer();
-  const total = Math.max(sizeA, sizeB);
-  for (let at = 0; at < total;) {
-    yield* pacer.pause();
-    options.onProgress?.({ done: at, total });
-    const run = yield* joinRuns(first, second, { start: at, end: total, chunkLength, strict });
-    if (run.kind === "status") {
-      return { identical: false, difference: "status", offset: at, sizeDiffers, pastEnd: false };
+  const images = {
+    first: new ComparedImage(a, "first", chunkLength),
+    second: new ComparedImage(b, "second", chunkLength),
+  };
+  const compareFrom = (start: number, end: number, before: number): Io<FoundDifference | undefined> =>
+    compareRange({
+      ...images,
+      start,
+      end,
+      strict,
+      *goOn(at) {
+        yield* pacer.pause();
+        onProgress?.({ done: Math.min(before + at - start, total), total });
+        return true;
+      },
+    });
+  let found: FoundDifference | undefined;
+  if (helper === undefined) {
+    found = yield* compareFrom(0, total, 0);
+  } else {
+    const parts = new ComparedParts(total);
+    yield* compareTogether(parts, helper, (part) => compareFrom(part.start, part.end, parts.done));
+    for (const { start, end } of parts.unfinished()) {
+      found = yield* compareFrom(start, end, parts.done);
+      if (found !== undefined) {
+        break;
+      }
     }
-    const same = yield* compareRun(first, second, run);
-    if (same < run.length) {
-      const offset = at + same - (same % 512);
-      const pastEnd = offset >= Math.min(sizeA, sizeB);
-      return { identical: false, difference: "content", offset, sizeDiffers, pastEnd };
-    }
-    at += run.length;
   }
-  options.onProgress?.({ done: total, total });
-  return { identical: true, sizeDiffers };
+  if (found === undefined) {
+    onProgress?.({ done: total, total });
+  }
+  return found;
 }
 
-/** Bytes at the start of the run that are the same. */
-function* compareRun(first: ComparedImage, second: ComparedImage, run: ComparedRun): Io<number> {
-  const { start, length } = run;
-  switch (run.kind) {
-    case "same":
-    case "status":
-      return length;
-    case "first":
-      return zeroLength(yield* first.read(start, length));
-    case "second":
-      return zeroLength(yield* second.read(start, length));
-    case "both": {
-      const a = yield* first.read(start, length);
-      return firstDifference(a, yield* second.read(start, length), length);
+/** Goes through the parts, as others may at the same time, up to the first that isn't equal or that can't be compared. */
+function* compareTogether(
+  parts: ComparedParts,
+  helper: CompareHelper,
+  comparePart: (part: ComparedPart) => Io<FoundDifference | undefined>,
+): Io<void> {
+  try {
+    for (let part = parts.take(); part !== undefined; part = parts.take()) {
+      if (yield* isEqual(part, comparePart)) {
+        parts.finish(part);
+        helper.consider(parts);
+      } else {
+        parts.stopAt(part);
+      }
     }
+  } catch (error) {
+    parts.stopAt();
+    throw error;
+  } finally {
+    yield* helper.end();
   }
 }
 
-/** Bytes at the start of `buffer` that are zero, to a precision of sectors. */
-function zeroLength(buffer: Uint8Array): number {
-  if (isZero(buffer)) {
-    return buffer.length;
+/** What can't be read isn't equal: it is an error only if nothing before it differs. */
+function* isEqual(
+  part: ComparedPart,
+  comparePart: (part: ComparedPart) => Io<FoundDifference | undefined>,
+): Io<boolean> {
+  try {
+    return (yield* comparePart(part)) === undefined;
+  } catch (error) {
+    if (error instanceof CompareError) {
+      return false;
+    }
+    throw error;
   }
-  let at = 0;
-  while (isZero(buffer, at, Math.min(at + 512, buffer.length))) {
-    at += 512;
-  }
-  return at;
 }

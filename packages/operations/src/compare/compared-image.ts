@@ -8,7 +8,7 @@ import { CompareError, type CompareFailure } from "./compare-error.ts";
 export class ComparedImage {
   readonly #image: FormatAccess;
   readonly #which: CompareFailure["image"];
-  readonly #reader: MapReader;
+  #reader: MapReader;
   readonly #buffer: Uint8Array;
   #entries: MapEntry[] = [];
   #index = 0;
@@ -19,6 +19,13 @@ export class ComparedImage {
     this.#which = which;
     this.#reader = new MapReader(image);
     this.#buffer = new Uint8Array(chunkLength);
+  }
+
+  /** Turns to a range of the disk, in bytes from its start. What follows is about it. */
+  show(start: number, end: number): void {
+    this.#reader = new MapReader(this.#image, { offset: start, length: end - start });
+    this.#entries = [];
+    this.#index = 0;
   }
 
   /** The entry that `offset` lies in; offsets never decrease. `undefined` past the end. */

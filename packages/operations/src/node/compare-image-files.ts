@@ -1,12 +1,15 @@
-import { runAsync, runSync, type Io } from "@img/format-core";
+import { perform, runAsync, runSync, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { compareIo, type CompareOptions, type CompareResult } from "../compare/compare.ts";
+import type { CompareHelper } from "../compare/compare-helper.ts";
+import { compareThreads, type CompareThreadsOptions, type OpenedImage } from "./compare-threads.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import type { OpenImageOptions } from "./open-image.ts";
 import { withImageFile } from "./with-image-file.ts";
 
 /** Options of {@link compareImageFiles}. */
-export interface CompareImageFilesOptions extends OpenImageOptions, CompareOptions {}
+export interface CompareImageFilesOptions
+  extends OpenImageOptions, CompareOptions, Pick<CompareThreadsOptions, "threads" | "workerEntry"> {}
 
 /**
  * Compares what the disks in two files contain: what `qemu-img compare` does.
@@ -34,8 +37,26 @@ export function compareImageFilesSync(
 
 function compareImageFilesIo(a: ImageSpec, b: ImageSpec, options: CompareImageFilesOptions): Io<CompareResult> {
   return withImageFile({ ...a, writable: false }, options, (first) =>
-    withImageFile({ ...b, writable: false }, options, (second) =>
-      abortable(compareIo(first, second, options), options.signal),
-    ),
+    withImageFile({ ...b, writable: false }, options, function* (second) {
+      const images = [
+        { image: first, spec: a },
+        { image: second, spec: b },
+      ] as const;
+      const helper = options.helper ?? (yield* findHelper(images, options));
+      const work = compareIo(first, second, { ...options, ...(helper === undefined ? {} : { helper }) });
+      return yield* abortable(work, options.signal);
+    }),
   );
+}
+
+/** Other threads know our own formats only, and can't be waited for without promises. */
+function findHelper(
+  [a, b]: readonly [OpenedImage, OpenedImage],
+  options: CompareImageFilesOptions,
+): Io<CompareHelper | undefined> {
+  return perform({
+    label: "threads",
+    async: () => (options.formats === undefined ? compareThreads(a, b, options) : undefined),
+    sync: () => undefined,
+  });
 }

@@ -1,17 +1,10 @@
-import {
-  openerForLocation,
-  perform,
-  type FormatAccess,
-  type FormatRegistry,
-  type Io,
-  type StorageOpeners,
-} from "@img/format-core";
+import { perform, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { convertIo } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
-import type { ImageSpec } from "./image-spec.ts";
 import { defaultThreads, ReaderThreads } from "./reader-threads.ts";
+import { isInFiles, withoutOpeners } from "./thread-specs.ts";
 
 /** A conversion whose sources are open. */
 export interface Conversion {
@@ -58,30 +51,6 @@ export function* runConversion(
 /** Other threads know our own formats, and files, only. */
 function mayHelp({ options, sources }: Conversion): boolean {
   return options.formats === undefined && sources.every((source, index) => isInFiles(source, options.sources[index]));
-}
-
-/** Whether an image, and all below, lie in files that another thread can open as well. */
-function isInFiles(image: FormatAccess, spec: ImageSpec | undefined): boolean {
-  const openers = openersOf(spec);
-  const isForeign = (location: string | undefined): boolean =>
-    openers.some((each) => location === undefined || openerForLocation(location, each) !== undefined);
-  return !image.storages().some(({ location }) => isForeign(location));
-}
-
-/** Everything beside files that an image, or one that is given to be below, may lie in. */
-function openersOf(spec: ImageSpec | null | undefined): StorageOpeners[] {
-  if (spec === null || spec === undefined) {
-    return [];
-  }
-  return [...(spec.storages === undefined ? [] : [spec.storages]), ...openersOf(spec.backing)];
-}
-
-/** What another thread can be told of an image: openers are functions, which stay where they are. */
-function withoutOpeners({ storages: _, backing, ...spec }: ImageSpec): ImageSpec {
-  return {
-    ...spec,
-    ...(backing === undefined ? {} : { backing: backing === null ? null : withoutOpeners(backing) }),
-  };
 }
 
 /** The threads that may help; `undefined`: this one does it all, as always without waiting, when it could hear nothing of them. */
