@@ -1,3 +1,4 @@
+import { IoVector } from "@img/io-vector";
 import { type Io, type Storage } from "@img/format-core";
 import type { LoadedHeader } from "../header/load-header.ts";
 import type { Snapshot } from "../snapshots/snapshot.ts";
@@ -9,6 +10,9 @@ import { ResidentTable } from "./resident-table.ts";
  * `cached` these, and all tables that the ones in memory point at, and the snapshots' L1 tables · `all` these, and the snapshots' L2 tables.
  */
 export type OverlapCheck = "none" | "constant" | "cached" | "all";
+
+/** Parts of tables that are passed over when they are empty, bytes. */
+const emptyLength = 512;
 
 /** What is protected. */
 export interface MetadataSetParts {
@@ -59,12 +63,15 @@ export function* loadMetadataSet(parts: MetadataSetParts): Io<ClusterSet> {
 }
 
 function addPointedAt(set: ClusterSet, table: ResidentTable, clusterSize: number): void {
-  for (let index = 0; index < table.length; index++) {
-    const high = table.view.getUint32(index * 8) & 0x00ff_ffff;
-    const low = (table.view.getUint32(index * 8 + 4) & 0xffff_fe00) >>> 0;
-    const cluster = Math.floor((high * 0x1_0000_0000 + low) / clusterSize);
-    if (cluster !== 0) {
-      set.add(cluster);
+  // tables are mostly empty, and looking at each of their entries took longer than all the rest of opening an image
+  for (const { offset, length, zero } of IoVector.single(table.bytes).zeroRuns(emptyLength)) {
+    for (let at = offset; !zero && at < offset + length; at += 8) {
+      const high = table.view.getUint32(at) & 0x00ff_ffff;
+      const low = (table.view.getUint32(at + 4) & 0xffff_fe00) >>> 0;
+      const cluster = Math.floor((high * 0x1_0000_0000 + low) / clusterSize);
+      if (cluster !== 0) {
+        set.add(cluster);
+      }
     }
   }
 }
