@@ -10,6 +10,11 @@ import { describe, expect, it } from "vitest";
 import type { ClusterCodec, Codecs } from "../src/codecs/codec.ts";
 import { codecs as node, NodeZlibCodec } from "../src/codecs/node.ts";
 import { codecs as portable } from "../src/codecs/portable.ts";
+import type { CompressionLibraries, DeflateLibrary, ZstdLibrary } from "../src/codecs/compression-libraries.ts";
+import { libraryCodecs } from "../src/codecs/library-codecs.ts";
+import { LibraryZlibCodec } from "../src/codecs/library-zlib-codec.ts";
+import { LibraryZstdCodec } from "../src/codecs/library-zstd-codec.ts";
+import { zstdDefaultLevel } from "../src/codecs/zstd-default-level.ts";
 import { ZstdWasmCodec } from "../src/codecs/zstd-wasm-codec.ts";
 import { zstdWasmDeflated, zstdWasmDigest, zstdWasmLength } from "../src/codecs/zstd-wasm-binary.ts";
 
@@ -55,7 +60,49 @@ function codeOf(run: () => void): string | undefined {
   return undefined;
 }
 
+/** libzstd as a library of the system would be, by WebAssembly. */
+function zstdLibrary(changes: Partial<ZstdLibrary> = {}): ZstdLibrary {
+  const codec = new ZstdWasmCodec();
+  return {
+    decompress: (frame, target) => {
+      try {
+        return codec.decodeFrame(frame, target);
+      } catch {
+        return undefined;
+      }
+    },
+    compress: (source, level) => codec.compress(source, { level }),
+    compressAsync: async (source, level) => codec.compress(source, { level }),
+    ...changes,
+  };
+}
+
+/** A library that gives up whenever a stream isn't exactly as long as its target. */
+function deflateLibrary(changes: Partial<DeflateLibrary> = {}): DeflateLibrary {
+  return {
+    decompress: (source, target) => {
+      try {
+        const { buffer, engine } = inflateRawSync(source, { info: true }) as unknown as Inflated;
+        if (buffer.length !== target.length || engine.bytesWritten > source.length) return false;
+        target.set(buffer);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    ...changes,
+  };
+}
+
+interface Inflated {
+  readonly buffer: Uint8Array;
+  readonly engine: { readonly bytesWritten: number };
+}
+
+const libraries: CompressionLibraries = { zstd: () => zstdLibrary(), deflate: () => deflateLibrary() };
+
 const all: readonly (readonly [string, Codecs])[] = [
+  ["library", libraryCodecs(libraries)],
   ["node", node],
   ["node, as it is documented", { ...node, zlib: new NodeZlibCodec(() => undefined) }],
   ["portable", portable],
@@ -265,6 +312,129 @@ describe("the WebAssembly zstd codec", () => {
     }
     globalThis.gc?.();
     expect(process.memoryUsage().external - before).toBeLessThan(96 * 1024 * 1024);
+  });
+});
+
+describe("the codecs for libraries of the system", () => {
+  const withZstd = (zstd: ZstdLibrary | undefined): ClusterCodec =>
+    libraryCodecs({ ...libraries, zstd: () => zstd }).zstd;
+  const withDeflate = (deflate: DeflateLibrary | undefined): ClusterCodec =>
+    libraryCodecs({ ...libraries, deflate: () => deflate }).zlib;
+
+  it("use libraries that pass", () => {
+    expect(withZstd(zstdLibrary())).toBeInstanceOf(LibraryZstdCodec);
+    expect(withDeflate(deflateLibrary())).toBeInstanceOf(LibraryZlibCodec);
+  });
+
+  it("are the package's own where there are no libraries", () => {
+    expect(withZstd(undefined)).toBe(node.zstd);
+    expect(withDeflate(undefined)).toBe(node.zlib);
+  });
+
+  it("ask for a library when its codec is asked for, once", () => {
+    const asked: string[] = [];
+    const codecs = libraryCodecs({
+      zstd: () => void asked.push("zstd"),
+      deflate: () => void asked.push("deflate"),
+    });
+    expect(asked).toEqual([]);
+    expect(codecs.zstd).toBe(codecs.zstd);
+    expect(asked).toEqual(["zstd"]);
+    expect(codecs.zlib).toBe(codecs.zlib);
+    expect(asked).toEqual(["zstd", "deflate"]);
+  });
+
+  const good = { zstd: zstdLibrary(), deflate: deflateLibrary() };
+  it.each<readonly [string, Partial<ZstdLibrary>]>([
+    [
+      "throws",
+      {
+        decompress: () => {
+          throw new Error("no");
+        },
+      },
+    ],
+    ["decodes nothing", { decompress: () => undefined }],
+    ["claims to have decoded", { decompress: (_, target) => target.length }],
+    [
+      "decodes something else",
+      {
+        decompress: (frame, target) => {
+          const length = good.zstd.decompress(frame, target);
+          target[7]! ^= 1;
+          return length;
+        },
+      },
+    ],
+    [
+      "writes behind its target",
+      {
+        decompress: (frame, target) => {
+          new Uint8Array(target.buffer)[target.byteOffset + target.length] = 0;
+          return good.zstd.decompress(frame, target);
+        },
+      },
+    ],
+    [
+      "accepts what is cut off",
+      { decompress: (frame, target) => good.zstd.decompress(frame, target) ?? target.length },
+    ],
+    ["doesn't compress", { compress: () => undefined }],
+    ["compresses something else", { compress: (source, level) => good.zstd.compress(source.subarray(1), level) }],
+  ])("do without a zstd library that %s", (_name, changes) => {
+    expect(withZstd(zstdLibrary(changes))).toBe(node.zstd);
+  });
+
+  it.each<readonly [string, DeflateLibrary["decompress"]]>([
+    [
+      "throws",
+      () => {
+        throw new Error("no");
+      },
+    ],
+    ["refuses everything", () => false],
+    ["accepts everything", () => true],
+    [
+      "decodes something else",
+      (source, target) => {
+        const done = good.deflate.decompress(source, target);
+        target[7]! ^= 1;
+        return done;
+      },
+    ],
+    [
+      "writes before its target",
+      (source, target) => {
+        new Uint8Array(target.buffer)[target.byteOffset - 1] = 0;
+        return good.deflate.decompress(source, target);
+      },
+    ],
+    [
+      "minds what follows a stream",
+      (source, target) => source.at(-1) !== 0xa5 && good.deflate.decompress(source, target),
+    ],
+  ])("do without a deflate library that %s", (_name, decompress) => {
+    expect(withDeflate({ decompress })).toBe(node.zlib);
+  });
+
+  it("leave streams to the other codec that go on when the target is full", () => {
+    const bytes = mixed(2 * clusterSize);
+    const stream = deflateRawSync(bytes);
+    expect(deflateLibrary().decompress(stream, new Uint8Array(clusterSize))).toBe(false);
+    expect(
+      Buffer.compare(decompress(withDeflate(deflateLibrary()), stream, clusterSize), bytes.subarray(0, clusterSize)),
+    ).toBe(0);
+  });
+
+  it("compress off the thread where the library can, to the same bytes", async () => {
+    const bytes = mixed(clusterSize);
+    const { zlib, zstd } = libraryCodecs(libraries);
+    expect(await zstd.compressAsync!(bytes)).toEqual(zstd.compress!(bytes));
+    expect(zstd.compress!(bytes)).toEqual(zstdLibrary().compress(bytes, zstdDefaultLevel));
+    expect(await zstd.compressAsync!(random(clusterSize, 3))).toBeUndefined();
+    expect(await zlib.compressAsync!(bytes)).toEqual(zlib.compress!(bytes));
+    const { compressAsync: _, ...library } = zstdLibrary();
+    expect(withZstd(library).compressAsync).toBeUndefined();
   });
 });
 

@@ -1,3 +1,6 @@
+export type { SystemDeflate } from "./compression/deflate-library.ts";
+export { systemCompression, type SystemCompression } from "./compression/system-compression.ts";
+export type { SystemZstd } from "./compression/zstd-library.ts";
 export { fileOpener } from "./file-opener.ts";
 export type {
   BlockingPolicy,

@@ -106,7 +106,7 @@ function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<Conve
     parallel,
     noSnapshotsBelow: ![...options.sources, options.target].some(hasSnapshotBelow),
   });
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(...options.sources, options.target);
   const sources: FormatAccess[] = [];
   return yield* withImages(sources, function* () {
     for (const spec of options.sources) {

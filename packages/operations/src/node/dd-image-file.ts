@@ -60,7 +60,7 @@ export function ddImageFileSync(options: DdImageFileOptions): DdImageFileResult 
 }
 
 function* ddImageFileIo(options: DdImageFileOptions): Io<DdImageFileResult> {
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(options.source, options.target);
   const { blockSize = 512, skip = 0, count = Infinity } = options;
   checkBlocks(blockSize, skip, count);
   const { source: spec, target, signal } = options;

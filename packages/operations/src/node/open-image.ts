@@ -47,7 +47,7 @@ export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): 
 
 /** {@link openImage} for use inside other operations. */
 export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(spec);
   return yield* openImageThrough(spec, formats, openGate(spec, formats));
 }
 

@@ -43,7 +43,7 @@ export function openWithBaseSync(spec: ImageSpec, options: OpenWithBaseOptions =
 
 /** {@link openWithBase} for use inside other operations. */
 export function* openWithBaseIo(spec: ImageSpec, options: OpenWithBaseOptions): Io<ImageWithBase> {
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(spec);
   const given = spec.backing !== undefined && spec.backing !== null;
   if (given && options.base !== undefined) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", "a base can't be named where the image below is given, not named");

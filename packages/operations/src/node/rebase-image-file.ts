@@ -52,7 +52,7 @@ function* rebaseImageFileIo(
   options: RebaseImageFileOptions,
 ): Io<RebaseResult> {
   const { unsafe = false, signal } = options;
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(spec);
   const image = yield* openImageIo({ ...spec, writable: true, ...(unsafe ? { backing: null } : {}) }, { formats });
   const opened: FormatAccess[] = [image];
   return yield* withImages(opened, function* () {

@@ -83,7 +83,7 @@ function* openAndPlan(
   sources: readonly ImageSpec[],
   options: StreamImageFilesOptions,
 ): Io<{ readonly source: ChunkSource; readonly images: readonly FormatAccess[] }> {
-  const formats = options.formats ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats(...sources);
   const images: FormatAccess[] = [];
   try {
     for (const spec of sources) {

@@ -35,7 +35,7 @@ export function* checkImage(storage: Storage, options: CheckOptions = {}): Io<Ch
   const deep = options.deep === true;
   const walked = yield* countReferences(storage, findings, { anchors: deep });
   if (deep) {
-    yield* deepCheck(walked, { ...defaultCodecs, ...options.codecs });
+    yield* deepCheck(walked, (type) => options.codecs?.[type] ?? defaultCodecs[type]);
   }
   return checkResult(findings, walked);
 }

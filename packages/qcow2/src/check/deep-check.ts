@@ -1,19 +1,26 @@
 import { hex, isImgError, type Io } from "@img/format-core";
 import { loadBitmaps, type BitmapEntry } from "../bitmaps/load-bitmaps.ts";
-import type { Codecs } from "../codecs/codec.ts";
+import type { ClusterCodec } from "../codecs/codec.ts";
 import { autoclear, hasFeature } from "../header/features.ts";
+import type { Qcow2Header } from "../header/header.ts";
 import type { CheckWalk } from "./check-image.ts";
 import { DeepScan } from "./deep-scan.ts";
 import { walkTables } from "./walk-tables.ts";
 
-/** Looks at what the tables lead to. Comes after the walk that counted references, and adds to its findings. */
-export function* deepCheck(walk: CheckWalk, codecs: Codecs): Io<void> {
+/**
+ * Looks at what the tables lead to. Comes after the walk that counted references, and adds to its findings.
+ * @param findCodec - asked for the one that the image says its clusters are compressed with
+ */
+export function* deepCheck(
+  walk: CheckWalk,
+  findCodec: (type: Qcow2Header["compressionType"]) => ClusterCodec,
+): Io<void> {
   checkSnapshotIds(walk);
   yield* checkBitmaps(walk);
   if (walk.state.layout.externalDataFile) {
     return;
   }
-  const scan = new DeepScan(walk.state, codecs[walk.state.header.compressionType]);
+  const scan = new DeepScan(walk.state, findCodec(walk.state.header.compressionType));
   for (const tree of walk.trees) {
     scan.beginDisk();
     yield* walkTables(walk.state, [tree], (table) => scan.visit(table), false);

@@ -7,7 +7,8 @@ import { inflateInto } from "./inflate-into.ts";
 import { NodeInflater } from "./node-inflater.ts";
 import type { ZstdFrame } from "./zstd-frame.ts";
 import { decodeZstdFrames } from "./zstd-decode.ts";
-import { zstdDefaultLevel, ZstdWasmCodec } from "./zstd-wasm-codec.ts";
+import { zstdDefaultLevel } from "./zstd-default-level.ts";
+import { ZstdWasmCodec } from "./zstd-wasm-codec.ts";
 
 /** zlib as Node has it. */
 export class NodeZlibCodec implements ClusterCodec {

@@ -1,9 +1,7 @@
 import type { ClusterCodec, CompressOptions } from "./codec.ts";
 import { decodeZstdFrames } from "./zstd-decode.ts";
+import { zstdDefaultLevel } from "./zstd-default-level.ts";
 import { compileZstd, compileZstdAsync, ZstdWasm } from "./zstd-wasm.ts";
-
-/** What libzstd uses unless told otherwise (`ZSTD_CLEVEL_DEFAULT`). */
-export const zstdDefaultLevel = 3;
 
 /**
  * The zstd codec for where the platform has none: libzstd as WebAssembly, compiled on first use. What stays between calls is

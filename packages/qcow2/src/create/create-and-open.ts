@@ -21,6 +21,7 @@ export function* createAndOpen(storage: Storage, options: Qcow2CreateOptions): I
     writable: true,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
     ...(options.backing === undefined ? {} : { backing: options.backing }),
+    ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
     ...(options.dataFile === undefined ? {} : { dataFile: options.dataFile }),
   });
   const mode = options.dataFileRaw === true ? rawMode(options.preallocation) : (options.preallocation ?? "none");

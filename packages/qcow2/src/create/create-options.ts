@@ -1,4 +1,5 @@
 import type { CreateOptions } from "@img/format-core";
+import type { Codecs } from "../codecs/codec.ts";
 
 /** Options of `qcow2.create`. The defaults are qemu-img's. */
 export interface Qcow2CreateOptions extends CreateOptions {
@@ -26,4 +27,6 @@ export interface Qcow2CreateOptions extends CreateOptions {
   readonly dataFileName?: string;
   /** The external data file is to stay a valid raw image of the disk. Needs {@link dataFileName}. Default `false`. */
   readonly dataFileRaw?: boolean;
+  /** What the image that is opened then uses for compressed clusters, as in `Qcow2OpenOptions`. */
+  readonly codecs?: Partial<Codecs>;
 }

@@ -1,8 +1,8 @@
 import type { IoVector } from "@img/io-vector";
 import type { HostCall } from "../host-call.ts";
+import type { Koffi } from "./load-koffi.ts";
 import { failure, type DirectAlignment, type NativeCalls } from "./native-calls.ts";
 
-type Koffi = typeof import("koffi");
 type Argument = number | string | ArrayBufferView;
 
 /** A function of the C library. */

@@ -1,9 +1,6 @@
-import { createRequire } from "node:module";
 import { linuxCalls } from "./linux-calls.ts";
+import { loadKoffi } from "./load-koffi.ts";
 import type { NativeCalls } from "./native-calls.ts";
-
-/** Architectures whose kernels have 64-bit offsets in the plain system calls and the common numbers. */
-const architectures = ["x64", "arm64", "riscv64", "loong64"];
 
 let loaded: { readonly calls: NativeCalls | undefined } | undefined;
 
@@ -18,27 +15,10 @@ export function loadNative(): NativeCalls | undefined {
 }
 
 function load(): NativeCalls | undefined {
-  if (process.platform !== "linux" || !architectures.includes(process.arch)) {
-    return undefined;
-  }
+  const koffi = loadKoffi();
   try {
-    return linuxCalls(loadKoffi(createRequire(import.meta.url)));
+    return koffi === undefined ? undefined : linuxCalls(koffi);
   } catch {
-    // it is optional: not installed, or its binary doesn't fit this system
     return undefined;
-  }
-}
-
-/**
- * koffi's package for this platform alone has everything that is needed here. What koffi puts around it are warnings about names that it
- * gave up, which take longer to load than a short command runs.
- */
-function loadKoffi(require: NodeJS.Require): typeof import("koffi") {
-  const entry = require.resolve("koffi");
-  try {
-    return createRequire(entry)(`@koromix/koffi-${process.platform}-${process.arch}`) as typeof import("koffi");
-  } catch {
-    // koffi was built where it is installed, or is another version
-    return require(entry) as typeof import("koffi");
   }
 }
