@@ -7,13 +7,14 @@ import { LeaseLock } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import { readAligned } from "../storage-access/read-storage.ts";
-import { writeStorage } from "../storage-access/write-storage.ts";
+import { writeAligned, writeStorage } from "../storage-access/write-storage.ts";
 import type { StorageRange } from "../storage-access/copy-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { commitAfter } from "./commit-after.ts";
 import { copyIntoImage } from "./copy-into-image.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { peekRead } from "./peek-read.ts";
+import { peekWrite } from "./peek-write.ts";
 import { readImage } from "./read-image.ts";
 import { planSteps, type ReadStep } from "./read-plan.ts";
 import { peekMapping, resolveMapping } from "./resolve-mapping.ts";
@@ -114,10 +115,19 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   /** @see FormatAccess.writev */
   *write(from: IoVector, offset: number): Io<void> {
     checkRange(offset, from.length);
-    yield* this.shared(() => {
+    if (!this.tryShare()) {
+      yield* this.share();
+    }
+    try {
       this.#checkWritableRange(offset, from.length);
-      return writeImage(this.#access, from, offset);
-    });
+      // as in `read`: a generator less for each layer of what is usual
+      const place = peekWrite(this.#access, from, offset);
+      yield* place === undefined
+        ? writeImage(this.#access, from, offset)
+        : writeAligned(place.storage, from, place.offset);
+    } finally {
+      this.release();
+    }
   }
 
   /**

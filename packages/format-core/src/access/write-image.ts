@@ -7,18 +7,14 @@ import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
 import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
-import { peekWrite } from "./peek-write.ts";
 import { placeWrite } from "./place-write.ts";
 import { tryPrepareWrite } from "./try-prepare-write.ts";
 
-/** Writes all of `from`, or fails. The caller holds the leases and has checked the range. */
+/**
+ * Writes all of `from`, or fails, where {@link peekWrite} has no answer. The caller holds the leases and has checked the range.
+ */
 export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
   const { driver } = access;
-  const place = peekWrite(access, from, offset);
-  if (place !== undefined) {
-    yield* writeStorage(place.storage, from, place.offset);
-    return;
-  }
   // nothing is read here, so nothing is waited for
   const whole = tryPrepareWrite(access, from, offset);
   if (whole !== undefined && !isPromise(whole)) {

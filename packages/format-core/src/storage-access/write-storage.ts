@@ -69,7 +69,8 @@ function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<vo
   }
 }
 
-function writeAligned(storage: Storage, from: IoVector, offset: number): Io<void> {
+/** A write that respects the storage's limits. */
+export function writeAligned(storage: Storage, from: IoVector, offset: number): Io<void> {
   return callStorage(
     storage,
     () => `cannot write ${String(from.length)} bytes at ${hex(offset)}`,
