@@ -33,13 +33,15 @@ const lazyVerbs = {
   name: "lazy-verbs",
   setup(bundler) {
     bundler.onLoad({ filter: /\/verbs\/verbs\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replaceAll(
-        /\bimport\("\.\/([a-z-]+)\.ts"\)/g,
-        'Promise.resolve(require("./verb-$1.js"))',
-      ),
+      contents: [
+        'import { loadVerb } from "../start/load-verb.ts";',
+        readFileSync(path, "utf8").replaceAll(
+          /\bimport\("\.\/([a-z-]+)\.ts"\)/g,
+          "Promise.resolve(loadVerb(`${__dirname}/verb-$1.js`))",
+        ),
+      ].join("\n"),
       loader: "ts",
     }));
-    bundler.onResolve({ filter: /^\.\/verb-[a-z-]+\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
@@ -80,6 +82,50 @@ const lazyCodecs = {
         const load = () => require("./codecs.js").codecs;
         export const codecs = { get zlib() { return load().zlib; }, get zstd() { return load().zstd; } };
       `,
+    }));
+  },
+};
+
+/** Modules of Node that take milliseconds to load, and that most runs of most verbs have no use for. */
+const lateBuiltins = ["crypto", "fs/promises", "module", "tty"];
+
+/**
+ * Loads some of Node's modules when one of their functions is called first. Their classes can't be had that way, which fails here.
+ *
+ * @type {Plugin}
+ */
+const lazyBuiltins = {
+  name: "lazy-builtins",
+  setup(bundler) {
+    const filter = new RegExp(`^node:(${lateBuiltins.join("|")})$`);
+    bundler.onResolve({ filter }, ({ path, namespace }) =>
+      namespace === "lazy-builtins"
+        ? { path, external: true }
+        : { path, namespace: "lazy-builtins", sideEffects: false },
+    );
+    bundler.onLoad({ filter: /./, namespace: "lazy-builtins" }, async ({ path }) => ({
+      contents: Object.entries(await import(path))
+        .filter(([name, value]) => typeof value === "function" && /^[a-z]\w*$/.test(name) && name !== "default")
+        .map(([name]) => `export function ${name}(...args) { return require("${path}").${name}(...args); }`)
+        .join("\n"),
+    }));
+  },
+};
+
+/**
+ * Lets files of the program load others by their own `require`, which is what `createRequire` would make from their names once more; and know
+ * their directory, which bundles that aren't ES modules have under another name.
+ *
+ * @type {Plugin}
+ */
+const ownRequire = {
+  name: "own-require",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/load-(compiled|koffi|verb)\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8")
+        .replaceAll("createRequire(import.meta.url)", "require")
+        .replaceAll("import.meta.dirname", "__dirname"),
+      loader: "ts",
     }));
   },
 };
@@ -149,7 +195,16 @@ function bundle(options) {
     sourcemap: false,
     define: { __IMG_VERSION__: JSON.stringify(version) },
     ...options,
-    esbuildPlugins: [lazyVerbs, lazyNbd, lazyCodecs, unusedBuiltins, noClock, ...(options.esbuildPlugins ?? [])],
+    esbuildPlugins: [
+      lazyVerbs,
+      lazyNbd,
+      lazyCodecs,
+      lazyBuiltins,
+      ownRequire,
+      unusedBuiltins,
+      noClock,
+      ...(options.esbuildPlugins ?? []),
+    ],
   });
   return {
     ...program,

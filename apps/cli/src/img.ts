@@ -9,4 +9,6 @@ if (Number.parseInt(process.versions.node, 10) >= 22) {
 
 void main(process.argv).then((code) => {
   process.exitCode = code;
+  // all is done: what Node would take apart piece by piece, the system takes back at once
+  process.once("beforeExit", (status) => process.exit(status));
 });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { writeSync } from "node:fs";
+import { fstatSync, statSync, writeSync } from "node:fs";
 import { basename } from "node:path";
+import { isatty } from "node:tty";
 import { CommandError } from "./errors/command-error.ts";
 import { strerror } from "./errors/strerror.ts";
 
@@ -20,8 +21,7 @@ export class Terminal {
 
   /** Whether a person watches the standard error output. */
   get isInteractive(): boolean {
-    // asked for late, because Node makes a stream for it
-    this.#isInteractive ??= process.stderr.isTTY && process.env["TERM"] !== "dumb";
+    this.#isInteractive ??= isTerminal(2) && process.env["TERM"] !== "dumb";
     return this.#isInteractive;
   }
 
@@ -31,7 +31,7 @@ export class Terminal {
     if (wanted > 0) {
       return wanted;
     }
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
+    return isTerminal(1) ? process.stdout.columns : undefined;
   }
 
   /** Columns of the terminal that a person watches the standard error output on; 80 when that isn't known. */
@@ -81,8 +81,19 @@ export class Terminal {
 
   /** The same for the standard output. */
   paintOutput(code: number, text: string): string {
-    return painted(process.stdout.isTTY && process.env["TERM"] !== "dumb", code, text);
+    return painted(isTerminal(1) && process.env["TERM"] !== "dumb", code, text);
   }
+}
+
+/** What Node's streams know, too, without making one: that, and loading what Node asks terminals with, takes longer than most commands. */
+function isTerminal(fd: 1 | 2): boolean {
+  if (process.platform !== "win32") {
+    const stats = fstatSync(fd);
+    if (!stats.isCharacterDevice() || stats.rdev === statSync("/dev/null").rdev) {
+      return false;
+    }
+  }
+  return isatty(fd);
 }
 
 function painted(isWatched: boolean, code: number, text: string): string {

@@ -1,5 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -56,6 +67,41 @@ describe("what the program loads before it works", () => {
 
   it("has the codecs in it only when something compressed is read", () => {
     expect(filesLoadedBy("compare", "packed.qcow2", "text.raw")).toEqual(["codecs.js", "img.js", "verb-compare.js"]);
+  });
+});
+
+describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older Node compiled", () => {
+  const cache = join(directory, "cache");
+  const run = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, [program, ...args], {
+      cwd: directory,
+      encoding: "utf8",
+      env: { ...process.env, XDG_CACHE_HOME: cache },
+    });
+  const kept = (): readonly string[] => readdirSync(join(cache, "img")).map((name) => join(cache, "img", name));
+
+  it("is kept for the next run, which says the same", () => {
+    mkdirSync(cache);
+    const first = run("info", "plain.raw");
+    const [file = ""] = kept();
+    const { ino } = statSync(file);
+    expect(run("info", "plain.raw")).toBe(first);
+    expect(kept()).toEqual([file]);
+    expect(statSync(file).ino).toBe(ino);
+  });
+
+  it("is replaced when it isn't what V8 wants, and the run does what it should", () => {
+    const [file = ""] = kept();
+    const bytes = readFileSync(file);
+    writeFileSync(file, bytes.subarray(0, bytes.length - 1000));
+    expect(run("info", "plain.raw")).toContain("virtual size: 1 MiB");
+    expect(statSync(file).size).toBeGreaterThan(bytes.length - 1000);
+  });
+
+  it("isn't missed where it can't be kept", () => {
+    rmSync(cache, { recursive: true });
+    writeFileSync(cache, "no directory");
+    expect(run("info", "plain.raw")).toContain("virtual size: 1 MiB");
   });
 });
 

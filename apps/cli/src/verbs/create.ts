@@ -1,6 +1,6 @@
 import { isImgError, type FormatAccess } from "@img/format-core";
 import { backingLocation } from "@img/operations";
-import { createImageFile, openImage, type NewImageFile } from "@img/operations/node";
+import { createImageFile, createImageFileSync, openImage, type NewImageFile } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
@@ -112,19 +112,41 @@ async function create(
   await tell(image.size ?? 0);
   const dataFile = request.values.get("data_file");
   try {
-    await createImageFile(
-      {
-        ...image,
-        format: request.format,
-        createOptions: newImageOptions(request),
-        gate: args.has("isolated") ? "deny-all" : "allow-all",
-        ...(typeof dataFile === "string" ? { dataFile } : {}),
-        ...pluginStorages(args.plugins),
-      },
-      { signal, ...pluginFormats(args.plugins) },
-    );
+    const file: NewImageFile = {
+      ...image,
+      format: request.format,
+      createOptions: newImageOptions(request),
+      gate: args.has("isolated") ? "deny-all" : "allow-all",
+      ...(typeof dataFile === "string" ? { dataFile } : {}),
+      ...pluginStorages(args.plugins),
+    };
+    const options = { signal, ...pluginFormats(args.plugins) };
+    if (!isQuick(request, args) || !createAtOnce(file, options)) {
+      await createImageFile(file, options);
+    }
   } catch (error) {
     throw createFailure(error, request, image.path);
+  }
+}
+
+/** Whether little is written, so that nobody has to be able to stop it halfway. */
+function isQuick({ values }: CreateRequest, { plugins }: ParsedArguments): boolean {
+  return (values.get("preallocation") ?? "off") === "off" && plugins.formats.length === 0;
+}
+
+/**
+ * Creates the file without handing anything to other threads, which takes longer than the work.
+ * @returns `false`: nothing happened, because something that it needs has to be waited for
+ */
+function createAtOnce(file: NewImageFile, options: Parameters<typeof createImageFileSync>[1]): boolean {
+  try {
+    createImageFileSync(file, options);
+    return true;
+  } catch (error) {
+    if (isImgError(error, "ERR_IMG_ASYNC_ONLY")) {
+      return false;
+    }
+    throw error;
   }
 }
 

@@ -12,7 +12,8 @@ const stepLength = 256 * 1024 * 1024;
  */
 export class PacedStorage extends InterceptingStorage {
   readonly #signal: AbortSignal | undefined;
-  #since = performance.now();
+  /** The clock isn't asked before there is something to wait for: Node takes a while to make it. */
+  #since: number | undefined;
 
   constructor(inner: Storage, signal: AbortSignal | undefined) {
     super(inner);
@@ -27,6 +28,7 @@ export class PacedStorage extends InterceptingStorage {
     if (call.method === "resize" && (call.preallocation === "allocate" || call.preallocation === "write")) {
       return this.#grow(call.size, call.preallocation, proceed);
     }
+    this.#since ??= performance.now();
     return performance.now() - this.#since < slice ? proceed() : this.#turn().then(proceed);
   }
 

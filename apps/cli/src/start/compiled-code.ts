@@ -1,0 +1,153 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+  type Stats,
+} from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+
+/** Bytes before the compiled code: what it was made from, filled up with spaces. */
+const headLength = 256;
+
+/** Nobody but the owner may write, whatever else they may do. */
+const writableByOthers = 0o022;
+
+/**
+ * A file with what V8 made of a program's file, for the next run. V8 trusts what it is given, so the file counts only if it, its directory and
+ * the directory around that belong to the user who runs us, and nobody else can write the first two.
+ */
+export class CompiledCode {
+  readonly #directory: string;
+  readonly #path: string;
+  readonly #head: Buffer;
+
+  private constructor(directory: string, name: string, head: Buffer) {
+    this.#directory = directory;
+    this.#path = join(directory, `${name}.code`);
+    this.#head = head;
+  }
+
+  /**
+   * Where the compiled code of a file is kept: below `XDG_CACHE_HOME`, or `.cache` in `HOME`; one file for each program file and version of Node.
+   *
+   * @param name - of the program's file
+   * @param source - what it was made from, beside this version of Node: code that was kept with other words isn't used
+   * @returns `undefined` where there is no such place, and when `NODE_DISABLE_COMPILE_CACHE` or `NODE_V8_COVERAGE` is set, as in Node
+   */
+  static for(name: string, source: string, env: NodeJS.ProcessEnv): CompiledCode | undefined {
+    const base = baseDirectory(env);
+    const { version, arch } = process;
+    const head = Buffer.alloc(headLength, " ");
+    const words = `${name} ${version} ${arch} ${source}\n`;
+    if (base === undefined || Buffer.byteLength(words) > headLength) {
+      return undefined;
+    }
+    head.write(words);
+    return new CompiledCode(join(base, "img"), `${name}-${version}-${arch}`, head);
+  }
+
+  /** What was kept; `undefined`: nothing, or nothing that may be trusted. */
+  read(): Buffer | undefined {
+    try {
+      if (!isOurs(lstatSync(this.#directory)) || !belongsToUs(lstatSync(dirname(this.#directory)))) {
+        return undefined;
+      }
+      const file = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        const bytes = isOurs(fstatSync(file)) ? readFileSync(file) : undefined;
+        return bytes?.subarray(0, headLength).equals(this.#head) === true ? bytes.subarray(headLength) : undefined;
+      } finally {
+        closeSync(file);
+      }
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Keeps code for later runs, if there is a place for it. A reader sees all of it or nothing, also after a power cut.
+   * @param make - gives the code; only called when it can be kept
+   */
+  keep(make: () => Uint8Array): void {
+    const part = `${this.#path}.${String(process.pid)}`;
+    try {
+      makeDirectory(this.#directory);
+      const file = openSync(part, "wx", 0o600);
+      try {
+        writeAll(file, this.#head);
+        writeAll(file, make());
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(part, this.#path);
+    } catch {
+      removeQuietly(part);
+    }
+  }
+}
+
+function baseDirectory(env: NodeJS.ProcessEnv): string | undefined {
+  if (process.geteuid?.() === undefined || process.geteuid() !== process.getuid?.()) {
+    // who owns a file can't be told here, or we act for somebody else
+    return undefined;
+  }
+  if (env["NODE_DISABLE_COMPILE_CACHE"] !== undefined || env["NODE_V8_COVERAGE"] !== undefined) {
+    return undefined;
+  }
+  const { XDG_CACHE_HOME: cache = "", HOME: home = "" } = env;
+  if (isAbsolute(cache)) {
+    return cache;
+  }
+  return isAbsolute(home) ? join(home, ".cache") : undefined;
+}
+
+/** @throws Error when there is none and none can be made, or not one of ours alone */
+function makeDirectory(path: string): void {
+  const base = dirname(path);
+  if (lstatSync(base, { throwIfNoEntry: false }) === undefined) {
+    if (!belongsToUs(lstatSync(dirname(base)))) {
+      throw new Error(`${base} would be somebody else's`);
+    }
+    mkdirSync(base, { mode: 0o700 });
+  }
+  if (!belongsToUs(lstatSync(base))) {
+    throw new Error(`${base} is somebody else's`);
+  }
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
+    mkdirSync(path, { mode: 0o700 });
+  }
+  if (!isOurs(lstatSync(path))) {
+    throw new Error(`${path} can be changed by others`);
+  }
+}
+
+function belongsToUs(stats: Stats): boolean {
+  return stats.uid === process.geteuid?.();
+}
+
+function isOurs(stats: Stats): boolean {
+  return belongsToUs(stats) && (stats.isFile() || stats.isDirectory()) && (stats.mode & writableByOthers) === 0;
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(file, bytes, done);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // it was never made, or the next run has something to write over
+  }
+}
