@@ -1,4 +1,3 @@
-import { isMainThread } from "node:worker_threads";
 import { ImgError } from "@img/format-core";
 
 /**
@@ -7,7 +6,9 @@ import { ImgError } from "@img/format-core";
  */
 export class ContextPool<T> {
   readonly #make: () => T | undefined;
+  readonly #free: (context: T) => void;
   readonly #idle: T[] = [];
+  #isUsed = false;
 
   /**
    * @param make - `undefined`: there is no memory for it
@@ -15,11 +16,7 @@ export class ContextPool<T> {
    */
   constructor(make: () => T | undefined, free: (context: T) => void) {
     this.#make = make;
-    if (!isMainThread) {
-      process.once("exit", () => {
-        this.#idle.splice(0).forEach(free);
-      });
-    }
+    this.#free = free;
   }
 
   /**
@@ -27,6 +24,10 @@ export class ContextPool<T> {
    * @throws ImgError `ERR_IMG_LIMIT` when there is no memory for another one
    */
   take(): T {
+    if (!this.#isUsed) {
+      this.#isUsed = true;
+      this.#freeAtEnd();
+    }
     const context = this.#idle.pop() ?? this.#make();
     if (context === undefined) {
       throw new ImgError("ERR_IMG_LIMIT", "no memory for what a compression library needs");
@@ -37,6 +38,15 @@ export class ContextPool<T> {
   /** Lets others use it. */
   give(context: T): void {
     this.#idle.push(context);
+  }
+
+  #freeAtEnd(): void {
+    // loading the module takes milliseconds, which programs that compress nothing have a use for
+    if (!process.getBuiltinModule("node:worker_threads").isMainThread) {
+      process.once("exit", () => {
+        this.#idle.splice(0).forEach(this.#free);
+      });
+    }
   }
 
   /** Lets `body` have one as long as it runs. */

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { loadPrebuilt } from "./load-prebuilt.ts";
 
 /** `koffi`, as far as its types go. */
 export type Koffi = typeof import("koffi");
@@ -22,7 +23,7 @@ function load(): Koffi | undefined {
     return undefined;
   }
   try {
-    return requireKoffi(createRequire(import.meta.url));
+    return (loadPrebuilt(import.meta.dirname) as Koffi | undefined) ?? requireKoffi(createRequire(import.meta.url));
   } catch {
     // it is optional: not installed, or its binary doesn't fit this system
     return undefined;
