@@ -157,23 +157,24 @@ export class Allocator {
     wanted: number,
     exact: boolean,
   ): { readonly first: number; readonly count: number } {
-    const { refcountOrder } = this.#parts;
-    const coverage = this.#sliceCoverage;
-    const isFree = (cluster: number): boolean =>
-      refcountAt(table.view, cluster % coverage, refcountOrder) === 0 && !this.#reserved.has(cluster);
     let first = from;
-    while (first <= last && !isFree(first)) {
+    while (first <= last && !this.#isFree(table, first)) {
       if (exact) {
         return { first, count: 0 };
       }
       first++;
     }
     let count = 0;
-    while (count < wanted && first + count <= last && isFree(first + count)) {
+    while (count < wanted && first + count <= last && this.#isFree(table, first + count)) {
       this.#checkNotMetadata(first + count);
       count++;
     }
     return { first, count };
+  }
+
+  #isFree(table: Table, cluster: number): boolean {
+    const refcount = refcountAt(table.view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
+    return refcount === 0 && !this.#reserved.has(cluster);
   }
 
   #checkNotMetadata(cluster: number): void {

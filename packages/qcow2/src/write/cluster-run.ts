@@ -130,6 +130,10 @@ export interface RunRange extends ClusterRange {
 /** What a write leaves of the old contents of a run's clusters and has to be put into them; bytes from the start of the first cluster. */
 export function rangesToKeep(context: WriteContext, run: ClusterRun): RunRange[] {
   const { clusterSize } = context.layout;
+  const overwrite = run.purpose === "overwrite";
+  if (overwrite && run.end - run.offset === run.states.length * clusterSize) {
+    return [];
+  }
   const start = run.offset - (run.offset % clusterSize);
   const fresh = run.moves && isFresh(context, run.host);
   const ranges: RunRange[] = [];
@@ -142,7 +146,6 @@ export function rangesToKeep(context: WriteContext, run: ClusterRun): RunRange[]
     }
     // nothing of what is only claimed becomes data
     const becomesData = run.purpose === "claim" ? from : to;
-    const overwrite = run.purpose === "overwrite";
     for (const range of rangesToFill(state, from, becomesData, run.moves, overwrite, context.layout)) {
       ranges.push({ start: within + range.start, end: within + range.end, fresh });
     }
