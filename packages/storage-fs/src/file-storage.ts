@@ -178,6 +178,7 @@ export class FileStorage implements SyncStorage {
       throw this.#use.failed(error, () => doingRange("write", offset, from.length));
     }
     wrote(file, from, offset, epoch, undefined);
+    file.behind?.wrote(offset, from.length);
   }
 
   /** `ERR_IMG_UNSUPPORTED` without the native helper, or where the file system can't. */

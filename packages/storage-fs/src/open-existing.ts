@@ -132,6 +132,7 @@ function prepareFile(opened: OpenedDescriptor, options: PrepareOptions): OpenRes
     writable,
     direct,
     blocking: options.blocking ?? "cached",
+    writeBehind: options.writeBehind ?? Infinity,
     fileSystem: kind === "file" ? fileSystemTraits(fd) : undefined,
     native,
     limits: fileLimits({ fd, label, kind, direct, stats }, native),

@@ -4,6 +4,7 @@ import type { FileKind } from "./file-kind.ts";
 import type { FileSystemTraits } from "./file-system-traits.ts";
 import type { BlockingPolicy } from "./file-options.ts";
 import type { NativeCalls } from "./native/native-calls.ts";
+import { WriteBehind } from "./write-behind.ts";
 
 /** A system call that changes how a file is laid out. */
 export type Change = "punch hole" | "zero range" | "allocate" | "discard device";
@@ -22,6 +23,8 @@ export interface OpenFileFacts {
   readonly limits: StorageLimits;
   /** Bytes. */
   readonly size: number;
+  /** Bytes, as in the options. */
+  readonly writeBehind: number;
 }
 
 /** What the thread pool costs is little for more than this, bytes. */
@@ -38,6 +41,15 @@ function longestAtOnce({ blocking, fileSystem }: OpenFileFacts): number {
     case "small":
       return fileSystem?.inMemory === true ? Infinity : smallTransfer;
   }
+}
+
+function writeBehind({ native, writable, direct, fd, writeBehind: limit }: OpenFileFacts): WriteBehind | undefined {
+  if (native === undefined || !writable || direct || limit === Infinity) {
+    return undefined;
+  }
+  return new WriteBehind(limit, (offset, length) => {
+    native.beginWriting(fd, offset, length);
+  });
 }
 
 /** An open file, as the parts of a {@link FileStorage} share it. */
@@ -61,6 +73,8 @@ export class OpenFile {
   readonly refused: Set<Change> = new Set<Change>();
   /** Whether the host can't read without waiting here. Direct I/O always waits, also where the host says that it won't. */
   noResidentReads: boolean;
+  /** Is told of what was written at once. */
+  readonly behind: WriteBehind | undefined;
   /** Why written data may be lost: the first failure to make it durable. */
   lost: { readonly error: unknown } | undefined;
 
@@ -80,6 +94,7 @@ export class OpenFile {
     this.changesAtOnce = this.longestAtOnce > 0;
     this.questionsAtOnce = facts.blocking !== "never";
     this.noResidentReads = facts.direct;
+    this.behind = writeBehind(facts);
     this.#size = facts.size;
   }
 

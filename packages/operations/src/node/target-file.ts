@@ -21,6 +21,17 @@ import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";
 
+/** Bytes that are written before the disk is to begin with them: less than the host lets pile up, more than makes requests small. */
+const writeBehind = 16 * 1024 * 1024;
+
+/** How a {@link TargetFile} is prepared. */
+interface PrepareOptions {
+  /** What is only read: none of it may be what is written. */
+  readonly sources: readonly Storage[];
+  /** The file will be made durable. */
+  readonly sync: boolean;
+}
+
 /**
  * The file that a conversion writes, and what becomes of it: nothing that was there is lost until the conversion has succeeded, and
  * nothing half done stays when it fails.
@@ -54,38 +65,37 @@ export class TargetFile {
 
   /**
    * Opens or creates the file.
-   * @param sources - none of them may be what is written
    * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources; else as `FileStorage.open` and `create`
    */
-  static *prepare(target: ConvertTarget, sources: readonly Storage[]): Io<TargetFile> {
+  static *prepare(target: ConvertTarget, { sources, sync }: PrepareOptions): Io<TargetFile> {
     const { path } = target;
     const found = yield* statIfExists(path);
     if (found === undefined) {
-      const storage = yield* createFile(path, fileOptions(target));
+      const storage = yield* createFile(path, fileOptions(target, sync));
       return new TargetFile(storage, path, { isFresh: true, publish: nothing, discard: () => remove(path) });
     }
     yield* refuseSources(path, sources);
     return found.isFile() && found.nlink === 1 && (yield* canCreateBeside(path))
-      ? yield* TargetFile.#beside(target, found)
-      : yield* TargetFile.#inPlace(target, found);
+      ? yield* TargetFile.#beside(target, found, sync)
+      : yield* TargetFile.#inPlace(target, found, sync);
   }
 
-  static *#inPlace(target: ConvertTarget, found: Stats): Io<TargetFile> {
+  static *#inPlace(target: ConvertTarget, found: Stats, sync: boolean): Io<TargetFile> {
     const { path } = target;
     const storage = found.isFile()
-      ? yield* createFile(path, { ...fileOptions(target), overwrite: true })
-      : yield* openFile(path, { ...fileOptions(target), writable: true });
+      ? yield* createFile(path, { ...fileOptions(target, sync), overwrite: true })
+      : yield* openFile(path, { ...fileOptions(target, sync), writable: true });
     return new TargetFile(storage, path, { isFresh: found.isFile(), publish: nothing, discard: nothing });
   }
 
-  static *#beside(target: ConvertTarget, found: Stats): Io<TargetFile> {
+  static *#beside(target: ConvertTarget, found: Stats, sync: boolean): Io<TargetFile> {
     const path = yield* realPath(target.path);
     // held until the end: whoever uses the old file keeps us away, and we them
-    const old = yield* openFile(path, { ...fileOptions(target), direct: false, writable: true });
+    const old = yield* openFile(path, { ...fileOptions(target, sync), direct: false, writable: true });
     try {
       const name = `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.part`;
       const part = join(dirname(path), name);
-      const storage = yield* createFile(part, { ...fileOptions(target), mode: 0o600 });
+      const storage = yield* createFile(part, { ...fileOptions(target, sync), mode: 0o600 });
       return new TargetFile(storage, part, {
         isFresh: true,
         *publish() {
@@ -219,10 +229,15 @@ function isPermission(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "EPERM" || error.code === "EINVAL");
 }
 
-function fileOptions(target: ConvertTarget): Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock"> {
+/** @param sync - the file is going to be made durable: the disk may begin while there is more to write */
+function fileOptions(
+  target: ConvertTarget,
+  sync: boolean,
+): Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "writeBehind"> {
   return {
     blocking: target.blocking ?? "small",
     direct: target.direct === true,
+    ...(sync ? { writeBehind } : {}),
     ...(target.native === undefined ? {} : { native: target.native }),
     ...(target.lock === undefined ? {} : { lock: target.lock }),
   };

@@ -15,7 +15,7 @@ export interface NewFiles {
 export interface NewFilesOptions {
   /** What is only read: none of it may be what is written. */
   readonly sources: readonly Storage[];
-  /** Make the names durable. */
+  /** Make the names durable; what is in the files, `write` makes. */
   readonly sync: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface NewFilesOptions {
  */
 export function* writeNewFiles<T>(
   image: ConvertTarget,
-  { sources, sync }: NewFilesOptions,
+  options: NewFilesOptions,
   write: (files: NewFiles) => Io<T>,
 ): Io<T> {
   if (openerOf(image) !== undefined) {
@@ -38,15 +38,15 @@ export function* writeNewFiles<T>(
     });
   }
   const dataPath = dataFilePath(image);
-  const target = yield* TargetFile.prepare(image, sources);
+  const target = yield* TargetFile.prepare(image, options);
   let data: TargetFile | undefined;
   try {
-    data = dataPath === undefined ? undefined : yield* TargetFile.prepare({ ...image, path: dataPath }, sources);
+    data = dataPath === undefined ? undefined : yield* TargetFile.prepare({ ...image, path: dataPath }, options);
     const result = yield* write({ target, data });
     if (data !== undefined) {
-      yield* data.publish({ sync });
+      yield* data.publish(options);
     }
-    yield* target.publish({ sync });
+    yield* target.publish(options);
     return result;
   } catch (error) {
     for (const each of [target, data]) {

@@ -18,6 +18,7 @@ const FALLOC_FL_ZERO_RANGE = 0x10;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const RWF_NOWAIT = 0x08;
+const SYNC_FILE_RANGE_WRITE = 2;
 const BLKDISCARD = 0x1277;
 const BLKGETSIZE64 = 0x8008_1272;
 const F_OFD_GETLK = 36;
@@ -54,6 +55,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
   const copyFileRange = declare(
     "int64_t copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t length, unsigned int flags)",
   );
+  const syncFileRange = declare("int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)");
   const statx = declare("int statx(int fd, const char *path, int flags, unsigned int mask, void *buffer)");
 
   const answer = (result: number | bigint): number => {
@@ -96,6 +98,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
     allocate: (fd, offset, length) => call(fallocate, fd, 0, offset, length),
     copyRange: (from, fromOffset, fd, offset, length) =>
       call(copyFileRange, from, BigInt64Array.of(BigInt(fromOffset)), fd, BigInt64Array.of(BigInt(offset)), length, 0),
+    beginWriting: (fd, offset, length) => answer(syncFileRange(fd, offset, length, SYNC_FILE_RANGE_WRITE)),
     discardDevice: (fd, offset, length) =>
       call(ioctl, fd, BLKDISCARD, BigUint64Array.of(BigInt(offset), BigInt(length))),
     deviceSize(fd) {

@@ -36,6 +36,11 @@ export interface NativeCalls {
    * @returns bytes copied; fewer at the end of the other file
    */
   copyRange(from: number, fromOffset: number, fd: number, offset: number, length: number): HostCall<number>;
+  /**
+   * Begins to write to the medium what is in memory of a range, and doesn't wait for it, unless the medium has too much to do. Nothing is durable
+   * thereby, and no failure is taken from those who sync.
+   */
+  beginWriting(fd: number, offset: number, length: number): number;
   /** Tells a block device that a range isn't needed. */
   discardDevice(fd: number, offset: number, length: number): HostCall<number>;
   /** Length of a block device in bytes. */
