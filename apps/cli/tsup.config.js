@@ -7,6 +7,7 @@ import { build } from "tsup";
 
 // Made for starting fast, because a command that takes milliseconds is called by scripts, over and over:
 // - CommonJS: the loader of ES modules takes several milliseconds before the first line runs.
+// - What V8 compiled is kept for the next run; that is why the program itself is a file beside the one that is called.
 // - Each verb is a file with all that it needs and nothing else, loaded when it is asked for. Parts that verbs share would be fewer bytes
 //   on disk, but everything that any verb takes from a package would come along.
 // - The codecs are a file of their own, loaded when the first compressed cluster is met; so is the client of NBD, for names that ask for it.
@@ -40,6 +41,23 @@ const lazyVerbs = {
           "Promise.resolve(loadVerb(`${__dirname}/verb-$1.js`))",
         ),
       ].join("\n"),
+      loader: "ts",
+    }));
+  },
+};
+
+/**
+ * Leaves everything but the first lines in a file of its own, whose compiled code can be kept, too.
+ *
+ * @type {Plugin}
+ */
+const lazyProgram = {
+  name: "lazy-program",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/src\/img\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8")
+        .replace('import { main } from "./main.ts";', 'import { loadVerb } from "./start/load-verb.ts";')
+        .replace("void main(", "void loadVerb(`${__dirname}/program.js`).main("),
       loader: "ts",
     }));
   },
@@ -196,6 +214,7 @@ function bundle(options) {
     define: { __IMG_VERSION__: JSON.stringify(version) },
     ...options,
     esbuildPlugins: [
+      lazyProgram,
       lazyVerbs,
       lazyNbd,
       lazyCodecs,
@@ -233,6 +252,7 @@ export default {
   ...bundle({
     entry: {
       img: "src/img.ts",
+      program: "src/main.ts",
       codecs: "../../packages/qcow2/src/codecs/node.ts",
       "nbd-client": "../../packages/nbd/src/node/open-nbd.ts",
       "node-worker": "../../packages/operations/src/node-worker.ts",
