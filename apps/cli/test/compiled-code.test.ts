@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CompiledCode } from "../src/start/compiled-code.ts";
 import { loadCompiled } from "../src/start/load-compiled.ts";
+import { loadVerb } from "../src/start/load-verb.ts";
 
 const bytes = Buffer.from("what V8 made");
 let home: string;
@@ -128,6 +129,25 @@ describe("a file that is loaded with kept code", () => {
     expect(added.length).toBeGreaterThan(0);
     for (const listener of added) {
       process.off("exit", listener);
+    }
+  });
+
+  it("is the same one to whoever asks for it by `require`", () => {
+    const file = join(home, "verb-z.cjs");
+    writeFileSync(file, "exports.itself = () => require(__filename) === module.exports;");
+    const { NODE_DISABLE_COMPILE_CACHE: before } = process.env;
+    const listeners = process.listeners("exit");
+    try {
+      delete process.env["NODE_DISABLE_COMPILE_CACHE"];
+      expect((loadVerb(file) as { itself: () => boolean }).itself()).toBe(true);
+      process.env["NODE_DISABLE_COMPILE_CACHE"] = "1";
+      expect((loadVerb(file) as { itself: () => boolean }).itself()).toBe(true);
+    } finally {
+      delete process.env["NODE_DISABLE_COMPILE_CACHE"];
+      Object.assign(process.env, before === undefined ? {} : { NODE_DISABLE_COMPILE_CACHE: before });
+      for (const listener of process.listeners("exit").filter((each) => !listeners.includes(each))) {
+        process.off("exit", listener);
+      }
     }
   });
 });
