@@ -70,9 +70,17 @@ export class ReaderThreads implements SourceReader {
   *read(into: Uint8Array, offset: number): Io<boolean> {
     const thread = this.#leastBusy();
     if (thread === undefined) {
+      yield* this.#letStart();
       return false;
     }
     return yield* perform({ label: "reader thread", async: () => thread.read({ into, offset }) });
+  }
+
+  /** A thread that starts asks this one for something several times: it would take long if nobody answered while there is work. */
+  *#letStart(): Io<void> {
+    if (this.#threads !== undefined && this.#threads.length > 0) {
+      yield* perform({ label: "the event loop", async: () => new Promise<void>((resolve) => setImmediate(resolve)) });
+    }
   }
 
   #leastBusy(): ReaderThread | undefined {
