@@ -8,7 +8,7 @@ import { serveReads } from "./node/serve-reads.ts";
 if (parentPort !== null) {
   const job = workerData as readonly ImageSpec[] | ComparisonJob;
   if ("kind" in job) {
-    serveComparison(job);
+    serveComparison(parentPort, job);
   } else {
     serveReads(parentPort, job);
   }

@@ -72,6 +72,8 @@ export function* compareIo(a: FormatAccess, b: FormatAccess, options: CompareOpt
   return { identical: false, ...found, sizeDiffers, pastEnd };
 }
 
+type Span = Pick<ComparedPart, "start" | "end">;
+
 /** @param total - bytes of the longer disk */
 function* findDifference(
   a: FormatAccess,
@@ -84,7 +86,8 @@ function* findDifference(
     first: new ComparedImage(a, "first", chunkLength),
     second: new ComparedImage(b, "second", chunkLength),
   };
-  const compareFrom = (start: number, end: number, before: number): Io<FoundDifference | undefined> =>
+  const parts = helper === undefined ? undefined : new ComparedParts(total);
+  const compareFrom = ({ start, end }: Span, isShared: boolean): Io<FoundDifference | undefined> =>
     compareRange({
       ...images,
       start,
@@ -92,18 +95,20 @@ function* findDifference(
       strict,
       *goOn(at) {
         yield* pacer.pause();
-        onProgress?.({ done: Math.min(before + at - start, total), total });
+        if (isShared && helper !== undefined && parts !== undefined) {
+          yield* helper.consider(parts);
+        }
+        onProgress?.({ done: Math.min((parts?.done ?? 0) + at - start, total), total });
         return true;
       },
     });
   let found: FoundDifference | undefined;
-  if (helper === undefined) {
-    found = yield* compareFrom(0, total, 0);
+  if (helper === undefined || parts === undefined) {
+    found = yield* compareFrom({ start: 0, end: total }, false);
   } else {
-    const parts = new ComparedParts(total);
-    yield* compareTogether(parts, helper, (part) => compareFrom(part.start, part.end, parts.done));
-    for (const { start, end } of parts.unfinished()) {
-      found = yield* compareFrom(start, end, parts.done);
+    yield* compareTogether(parts, helper, (part) => compareFrom(part, true));
+    for (const part of parts.unfinished()) {
+      found = yield* compareFrom(part, false);
       if (found !== undefined) {
         break;
       }
@@ -125,7 +130,6 @@ function* compareTogether(
     for (let part = parts.take(); part !== undefined; part = parts.take()) {
       if (yield* isEqual(part, comparePart)) {
         parts.finish(part);
-        helper.consider(parts);
       } else {
         parts.stopAt(part);
       }

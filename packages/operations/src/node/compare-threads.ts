@@ -17,6 +17,9 @@ export interface ComparisonJob {
   readonly memory: SharedArrayBuffer;
 }
 
+/** What it says: that it has opened the images. */
+export type ComparisonMessage = "begun";
+
 /** Options of {@link compareThreads}. */
 export interface CompareThreadsOptions {
   /** As for the comparison. Default `false`. */
@@ -72,6 +75,8 @@ class CompareThreads implements CompareHelper {
   readonly #entry: URL;
   readonly #began = performance.now();
   #ended: Promise<void>[] | undefined;
+  /** Threads that haven't begun to compare. */
+  #starting = 0;
 
   constructor(images: ComparisonJob["images"], strict: boolean, count: number, entry: URL) {
     this.#images = images;
@@ -80,10 +85,20 @@ class CompareThreads implements CompareHelper {
     this.#entry = entry;
   }
 
-  consider(parts: ComparedParts): void {
+  *consider(parts: ComparedParts): Io<void> {
+    if (this.#ended === undefined) {
+      this.#startIfWorthwhile(parts);
+    }
+    // a thread that starts asks this one for something several times: it would take long if nobody answered while there is work
+    if (this.#starting > 0) {
+      yield* perform({ label: "the event loop", async: () => new Promise<void>((resolve) => setImmediate(resolve)) });
+    }
+  }
+
+  #startIfWorthwhile(parts: ComparedParts): void {
     const { done, total } = parts;
     const elapsed = performance.now() - this.#began;
-    if (this.#ended !== undefined || (elapsed / Math.max(done, 1)) * (total - done) < worthwhile) {
+    if (done === 0 || (elapsed / done) * (total - done) < worthwhile) {
       return;
     }
     const count = existsSync(this.#entry) ? this.#count : 0;
@@ -98,11 +113,19 @@ class CompareThreads implements CompareHelper {
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: youngGeneration },
     });
+    this.#starting++;
+    let isStarting = true;
+    const began = (): void => {
+      this.#starting -= isStarting ? 1 : 0;
+      isStarting = false;
+    };
     return new Promise((resolve) => {
+      worker.on("message", began);
       worker.on("error", () => {
         // the event that follows says the same
       });
       worker.on("exit", () => {
+        began();
         resolve();
       });
     });

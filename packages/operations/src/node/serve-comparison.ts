@@ -1,15 +1,16 @@
+import type { MessagePort } from "node:worker_threads";
 import { runSync, type FormatAccess } from "@img/format-core";
 import { chunkLength, compareRange } from "../compare/compare-range.ts";
 import { ComparedImage } from "../compare/compared-image.ts";
 import { ComparedParts, type ComparedPart } from "../compare/compared-parts.ts";
-import type { ComparisonJob } from "./compare-threads.ts";
+import type { ComparisonJob, ComparisonMessage } from "./compare-threads.ts";
 import { openImageSync } from "./open-image.ts";
 
 /**
  * Compares parts of two disks until none is left. The thread that began it holds the locks of all files. What differs and what goes wrong isn't told
  * but for where it is: that thread compares there once more.
  */
-export function serveComparison({ images: specs, strict, total, memory }: ComparisonJob): void {
+export function serveComparison(port: MessagePort, { images: specs, strict, total, memory }: ComparisonJob): void {
   const images: FormatAccess[] = [];
   try {
     const [first, second] = specs.map((spec, index) => {
@@ -18,6 +19,8 @@ export function serveComparison({ images: specs, strict, total, memory }: Compar
       return new ComparedImage(image, index === 0 ? "first" : "second", chunkLength);
     });
     if (first !== undefined && second !== undefined) {
+      const begun: ComparisonMessage = "begun";
+      port.postMessage(begun);
       compareParts(new ComparedParts(total, memory), { first, second, strict });
     }
   } catch {
