@@ -8,7 +8,7 @@ import { CompareError, type CompareFailure } from "./compare-error.ts";
 export class ComparedImage {
   readonly #image: FormatAccess;
   readonly #which: CompareFailure["image"];
-  #reader: MapReader;
+  readonly #reader: MapReader;
   readonly #buffer: Uint8Array;
   #entries: MapEntry[] = [];
   #index = 0;
@@ -23,7 +23,7 @@ export class ComparedImage {
 
   /** Turns to a range of the disk, in bytes from its start. What follows is about it. */
   show(start: number, end: number): void {
-    this.#reader = new MapReader(this.#image, { offset: start, length: end - start });
+    this.#reader.show({ offset: start, length: end - start });
     this.#entries = [];
     this.#index = 0;
   }

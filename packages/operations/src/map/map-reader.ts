@@ -18,16 +18,21 @@ export interface MapRange {
 export class MapReader {
   readonly #image: FormatAccess;
   readonly #status: ChainStatus;
-  readonly #end: number;
-  #at: number;
+  #end = 0;
+  #at = 0;
   #open: (MapEntry & { length: number }) | undefined;
 
   constructor(image: FormatAccess, range: MapRange = {}) {
     this.#image = image;
     this.#status = new ChainStatus(image);
-    const size = sectorAlignedSize(image);
-    this.#at = range.offset ?? 0;
-    this.#end = range.length === undefined ? size : Math.min(size, this.#at + range.length);
+    this.show(range);
+  }
+
+  /** Turns to a part of the disk; what is known of where files have holes stays known. */
+  show({ offset = 0, length = Infinity }: MapRange): void {
+    this.#at = offset;
+    this.#end = Math.min(sectorAlignedSize(this.#image), offset + length);
+    this.#open = undefined;
   }
 
   /** Whether nothing is left. */
