@@ -83,6 +83,25 @@ const lazyNbd = {
 };
 
 /**
+ * Leaves what imports plug-ins in its file until there are some.
+ *
+ * @type {Plugin}
+ */
+const lazyImports = {
+  name: "lazy-imports",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/plugins\/load-plugins\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(
+        'import("./import-module.ts")',
+        'Promise.resolve(require("./import-module.js"))',
+      ),
+      loader: "ts",
+    }));
+    bundler.onResolve({ filter: /^\.\/import-module\.js$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
+/**
  * Leaves the codecs in their file until one is asked for.
  *
  * @type {Plugin}
@@ -217,6 +236,7 @@ function bundle(options) {
       lazyProgram,
       lazyVerbs,
       lazyNbd,
+      lazyImports,
       lazyCodecs,
       lazyBuiltins,
       ownRequire,
@@ -254,6 +274,7 @@ export default {
       img: "src/img.ts",
       program: "src/main.ts",
       codecs: "../../packages/qcow2/src/codecs/node.ts",
+      "import-module": "src/plugins/import-module.ts",
       "nbd-client": "../../packages/nbd/src/node/open-nbd.ts",
       "node-worker": "../../packages/operations/src/node-worker.ts",
       ...Object.fromEntries(verbFiles.filter(([name]) => name !== "verb-info")),

@@ -25,7 +25,12 @@ const ALLOWED = [
 ];
 
 /** The largest that each may become, packed, in KiB: whoever passes it has packed something else, or says so here. */
-const LARGEST: Readonly<Record<string, number>> = { "@img/cli": 2560, "@img/operations": 320, "@img/qcow2": 640 };
+const LARGEST: Readonly<Record<string, number>> = {
+  "@img/cli": 2560,
+  "@img/nbd-server": 320,
+  "@img/operations": 320,
+  "@img/qcow2": 704,
+};
 
 test("each published package is packed", () => {
   expect(Object.keys(tarballs).sort()).toEqual(packages.map(({ name }) => name));

@@ -118,6 +118,17 @@ describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older
     }
   });
 
+  it("lets plug-ins be imported, and says nothing of itself", () => {
+    writeFileSync(join(directory, "nothing.mjs"), "export const formats = [];");
+    for (const cached of [false, true]) {
+      const args = [program, "info", "--plugin", "./nothing.mjs", "plain.raw"];
+      const env = { ...process.env, XDG_CACHE_HOME: cached ? cache : join(directory, "new-cache") };
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: directory, encoding: "utf8", env });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(stdout).toContain("virtual size: 1 MiB");
+    }
+  });
+
   it("isn't missed where it can't be kept", () => {
     rmSync(cache, { recursive: true });
     writeFileSync(cache, "no directory");

@@ -30,7 +30,8 @@ async function load(specifier: string): Promise<Readonly<Record<string, unknown>
     });
   }
   try {
-    return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
+    const { importModule } = await import("./import-module.ts");
+    return await importModule(pathToFileURL(path).href);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CommandError(`--plugin ${specifier}: can't be loaded: ${reason}`, { cause });

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname } from "node:path";
-import { constants, Script } from "node:vm";
+import { Script } from "node:vm";
 import { CompiledCode } from "./compiled-code.ts";
 
 /** The function that a CommonJS module is the body of. */
@@ -15,7 +15,7 @@ type ModuleFunction = (
 
 /**
  * Loads a file of the program as `require` would, with what V8 made of it in an earlier run, if that was kept. When it wasn't, it is kept at the end
- * of this run: by then, the functions that such a run calls are compiled, too.
+ * of this run: by then, the functions that such a run calls are compiled, too. A file that is loaded so can't `import()` anything.
  *
  * @param file - a CommonJS module in the directory of the program
  * @param env - says where compiled code is kept, as for {@link CompiledCode.for}
@@ -31,7 +31,6 @@ export function loadCompiled(file: string, env: NodeJS.ProcessEnv = process.env)
   const cachedData = code.read();
   const script = new Script(`(function (exports, require, module, __filename, __dirname) { ${text}\n})`, {
     filename: file,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
   if (cachedData === undefined || script.cachedDataRejected === true) {
