@@ -1,8 +1,11 @@
-// Prints the closing line of a continuous-integration run, `N passed, N failed`, counted from vitest's own reports. Exits with
-// 1 when a test failed, when a package with tests left no report, and when no test ran at all. With --clear it removes the
-// reports of earlier runs instead, so that none of them can be counted.
+// Prints the end of a continuous-integration run from vitest's own reports: what failed and why, and as the last line
+// `N passed, N failed`. Exits with 1 when a test failed, when a package with tests left no report, and when no test ran at
+// all. With --clear it removes the reports of earlier runs instead, so that none of them can be counted.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { testReports } from "./test-reports.mjs";
+
+/** As much of an error's text as tells what happened. */
+const SHOWN_LINES = 30;
 
 if (process.argv[2] === "--clear") {
   for (const { report } of testReports()) rmSync(report, { force: true });
@@ -17,9 +20,11 @@ function count() {
   const total = { passed: 0, failed: 0 };
   for (const { name, report, hasTests } of testReports()) {
     if (existsSync(report)) {
-      const one = countReport(readReport(report));
+      const results = readReport(report);
+      const one = countReport(results);
       total.passed += one.passed;
       total.failed += one.failed;
+      for (const failure of failures(results)) console.log(`${name}: ${failure}`);
     } else if (hasTests) {
       console.log(`${name}: no report of its tests`);
       total.failed += 1;
@@ -34,8 +39,10 @@ function count() {
  * @typedef {object} Report
  * @property {number} numPassedTests
  * @property {number} numFailedTests
- * @property {{ status: string, assertionResults: unknown[] }[]} testResults
+ * @property {{ name: string, status: string, message: string, assertionResults: Assertion[] }[]} testResults
  */
+
+/** @typedef {{ status: string, fullName: string, failureMessages?: string[] }} Assertion */
 
 /** @param {string} path */
 function readReport(path) {
@@ -52,4 +59,27 @@ function countReport(report) {
     (file) => file.status === "failed" && file.assertionResults.length === 0,
   ).length;
   return { passed: report.numPassedTests, failed: report.numFailedTests + broken };
+}
+
+/**
+ * Each failed test, or file that could not be loaded, with its error.
+ *
+ * @param {Report} report
+ */
+function failures(report) {
+  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
+    if (status === "failed" && assertionResults.length === 0) return [describeFailure(name, message)];
+    return assertionResults
+      .filter((test) => test.status === "failed")
+      .map((test) => describeFailure(`${name}: ${test.fullName}`, (test.failureMessages ?? []).join("\n")));
+  });
+}
+
+/**
+ * @param {string} what
+ * @param {string} error
+ */
+function describeFailure(what, error) {
+  const lines = error.split("\n").slice(0, SHOWN_LINES);
+  return [`failed: ${what}`, ...lines].join("\n    ");
 }

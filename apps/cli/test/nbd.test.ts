@@ -19,7 +19,7 @@ interface Outcome {
 }
 
 function run(command: string, args: readonly string[]): Outcome {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: directory, encoding: "utf8", timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: directory, encoding: "utf8", timeout: 120_000 });
   return { status, stdout, stderr };
 }
 
@@ -35,7 +35,7 @@ async function serve(name: string, ...args: readonly string[]): Promise<string> 
   const socket = join(directory, name);
   const server = spawn(nbdServer, ["-t", "-e", "8", "-k", socket, ...args], { cwd: directory, stdio: "ignore" });
   servers.push(server);
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     const isThere = await new Promise<boolean>((resolve) => {
       const probe = connect(socket, () => {
         probe.destroy();
