@@ -44,7 +44,9 @@ const different = variants.filter(
 describe.each(different)("$name", ({ place, native, blocking }) => {
   const directory = scratch(place);
   const abilities: StorageManifest =
-    native === "auto" ? { zeroes: true, extents: true, holes: 65_536 } : { zeroes: "maybe", extents: "maybe" };
+    native === "auto"
+      ? { zeroes: true, copies: true, extents: true, holes: 65_536 }
+      : { zeroes: "maybe", copies: "maybe", extents: "maybe" };
   for (const { name, run } of storageSuite(files(directory, { native, blocking }), { ...manifest, ...abilities })) {
     it(name, run);
   }
@@ -64,7 +66,7 @@ function hasDirect(): boolean {
 }
 
 describe.runIf(hasDirect()).each(["auto", "off"] as const)("direct I/O, native %s", (native) => {
-  const abilities: StorageManifest = { zeroes: "maybe", extents: "maybe" };
+  const abilities: StorageManifest = { zeroes: "maybe", copies: "maybe", extents: "maybe" };
   for (const { name, run } of storageSuite(files(directory, { native, direct: true }), { ...manifest, ...abilities })) {
     it(name, run);
   }

@@ -49,6 +49,7 @@ const manifest: StorageManifest = {
   invalidates: true,
   resolves: true,
   zeroes: hasNative ? true : "maybe",
+  copies: hasNative ? true : "maybe",
   extents: hasNative ? true : "maybe",
   programs: 1,
 };

@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { storageSuite, type TestCase } from "../src/index.ts";
+import { storageSuite, type StorageFactory, type TestCase } from "../src/index.ts";
+import { copyingManifest, copyingMutants } from "./storage-mutants/copying-mutants.ts";
+import { CopyingStorage } from "./storage-mutants/copying-storage.ts";
 import { readingMutants } from "./storage-mutants/reading-mutants.ts";
 import { spaceMutants } from "./storage-mutants/space-mutants.ts";
 import { stateMutants } from "./storage-mutants/state-mutants.ts";
 import { memoryManifest, soundFactory, type StorageMutant } from "./storage-mutants/storage-mutant.ts";
 import { writingMutants } from "./storage-mutants/writing-mutants.ts";
 
-const mutants = [...readingMutants, ...writingMutants, ...spaceMutants, ...stateMutants];
+const mutants = [...readingMutants, ...writingMutants, ...spaceMutants, ...stateMutants, ...copyingMutants];
 
 /** The case's name without its world, and the world. */
 function split(name: string): readonly [sentence: string, world: string] {
@@ -28,6 +30,17 @@ describe("the storage suite", () => {
 
   describe("lets a sound storage pass", () => {
     for (const { name, run } of storageSuite(soundFactory, memoryManifest)) {
+      it(name, run, 60_000);
+    }
+  });
+
+  describe("lets a sound storage pass that copies", () => {
+    const factory: StorageFactory = {
+      ...soundFactory,
+      create: (contents) => new CopyingStorage(contents),
+      readOnly: (contents) => new CopyingStorage(contents, { writable: false }),
+    };
+    for (const { name, run } of storageSuite(factory, copyingManifest)) {
       it(name, run, 60_000);
     }
   });

@@ -74,8 +74,9 @@ export interface Storage extends AsyncDisposable {
   /** Makes a range read as zero. May grow the storage, like a write of zeroes. Absent or failing with `ERR_IMG_UNSUPPORTED`: zeroes are written. */
   writeZeroes?(offset: number, length: number, options?: WriteZeroesOptions): MaybePromise<void>;
   /**
-   * Copies bytes of another storage here without their passing through the program, where the host can: what lies in `source` at `from` comes to
-   * `offset`. Both ranges lie inside of `source`, and apart where `source` is this storage.
+   * Copies bytes of another storage here without their passing through the program, where the host can: what a read of `source` at `from` gives comes
+   * to `offset`. Grows like a write. Past the end of `source` it stops, or copies zeroes; ranges of this storage that overlap are copied as if they had been
+   * read before, or refused.
    * @returns how many bytes were copied, from the start of the range on: fewer than `length`, or 0, where the host can't; the caller copies the rest
    */
   copyFrom?(source: Storage, from: number, offset: number, length: number): MaybePromise<number>;

@@ -26,3 +26,10 @@ export const ifWritable = (manifest: StorageManifest): boolean => manifest.writa
 
 /** They get longer when something is written past the end. */
 export const ifGrows = (manifest: StorageManifest): boolean => ifWritable(manifest) && manifest.grows !== false;
+
+/** They may have `copyFrom`. */
+export const mayCopy = (manifest: StorageManifest): boolean =>
+  manifest.copies !== undefined && manifest.copies !== false;
+
+/** Something can be copied into them. */
+export const ifCopies = (manifest: StorageManifest): boolean => ifWritable(manifest) && mayCopy(manifest);

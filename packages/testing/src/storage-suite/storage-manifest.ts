@@ -18,6 +18,11 @@ export interface StorageManifest {
   readonly preallocations?: readonly StoragePreallocation[];
   /** `writeZeroes`. */
   readonly zeroes?: Ability;
+  /**
+   * `copyFrom`, between two storages that the factory made: `true`, it copies all that it is asked for, in however many calls · `"maybe"`, it may be
+   * missing, or stop anywhere. What it says that it has copied has to be right.
+   */
+  readonly copies?: Ability;
   /** `discard`. */
   readonly discards?: Ability;
   /** `extents`. */

@@ -40,6 +40,8 @@ export class StorageSubject {
   storage: Storage;
   /** A second storage that was made like the first one, for cases that ask for it. */
   readonly another: Storage | undefined;
+  /** {@link another} beside a model of its own, for cases that change it. */
+  readonly source: StorageSubject | undefined;
   readonly model: ModelDisk;
   readonly manifest: StorageManifest;
   readonly grains: Grains;
@@ -52,7 +54,9 @@ export class StorageSubject {
 
   constructor(options: StorageSubjectOptions) {
     this.storage = options.storage;
-    this.another = options.another;
+    const { another } = options;
+    this.another = another;
+    this.source = another && new StorageSubject({ ...options, storage: another, another: undefined });
     this.manifest = options.manifest;
     this.grains = options.grains;
     this.world = options.world;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { Io } from "@img/format-core";
 import { expectFailure } from "../../assert/expect-failure.ts";
-import { ifWritable, type StorageCase } from "../storage-case.ts";
+import { callCopyFrom } from "../copy-into.ts";
+import { ifWritable, mayCopy, type StorageCase } from "../storage-case.ts";
 import type { StorageSubject } from "../storage-subject.ts";
 
 /** Every call that a closed storage has to refuse. `undefined`: this one doesn't have it. */
@@ -13,6 +14,10 @@ const calls: Readonly<Record<string, (subject: StorageSubject) => Io<unknown> | 
     ifWritable(subject.manifest) ? subject.write(subject.random.bytes(subject.grains.request), 0) : undefined,
   writeZeroes: (subject) =>
     subject.storage.writeZeroes === undefined ? undefined : subject.zero(0, subject.grains.zero),
+  copyFrom: (subject) =>
+    subject.storage.copyFrom === undefined || subject.source === undefined
+      ? undefined
+      : callCopyFrom(subject, subject.source.storage, { from: 0, offset: 0, length: subject.grains.request }),
   discard: (subject) =>
     subject.manifest.discards === "maybe" || subject.storage.discard === undefined
       ? undefined
@@ -69,6 +74,7 @@ export const closingCases: readonly StorageCase[] = [
   },
   ...Object.entries(calls).map(([name, call]): StorageCase => ({
     name: `refuses ${name} with ERR_IMG_CLOSED after it was closed`,
+    ...(name === "copyFrom" ? { when: mayCopy, another: true } : {}),
     *run(subject: StorageSubject): Io<void> {
       yield* subject.close();
       const operation = call(subject);

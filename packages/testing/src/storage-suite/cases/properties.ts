@@ -7,6 +7,7 @@ import type { StorageSubject } from "../storage-subject.ts";
 /** Each optional method, and what the manifest says about it. */
 const abilities = {
   writeZeroes: (manifest) => manifest.zeroes,
+  copyFrom: (manifest) => manifest.copies,
   discard: (manifest) => manifest.discards,
   extents: (manifest) => manifest.extents,
   allocatedSize: (manifest) => manifest.allocatedSize,
@@ -18,6 +19,7 @@ const abilities = {
 /** The optional methods that exist in both worlds, and what the synchronous one is called. */
 const twins = {
   writeZeroes: "writeZeroesSync",
+  copyFrom: "copyFromSync",
   discard: "discardSync",
   extents: "extentsSync",
   allocatedSize: "allocatedSizeSync",

@@ -1,7 +1,8 @@
 import { alignUp, all, type Io } from "@img/format-core";
 import { SeededRandom } from "../../random/seeded-random.ts";
+import { copyAll } from "../copy-into.ts";
 import type { StorageCase } from "../storage-case.ts";
-import { ifGrows, ifWritable } from "../storage-case.ts";
+import { ifCopies, ifGrows, ifWritable } from "../storage-case.ts";
 import type { StorageManifest } from "../storage-manifest.ts";
 import type { StorageSubject } from "../storage-subject.ts";
 
@@ -14,6 +15,7 @@ export function randomProgramCases(manifest: StorageManifest): StorageCase[] {
   const { programs = 8, seed = 1 } = manifest;
   return Array.from({ length: programs }, (_, index) => ({
     name: `does what a plain array of bytes does, random program ${String(seed + index)}`,
+    another: ifCopies(manifest),
     *run(subject: StorageSubject): Io<void> {
       const random = new SeededRandom(seed + index);
       for (let step = 0; step < steps; step++) {
@@ -64,6 +66,10 @@ function randomOperation(subject: StorageSubject, random: SeededRandom, start: n
     return subject.discard(...randomRange(random, start, length, limits.discard));
   }
   const [offset, count] = randomRange(random, start, length, unit);
+  if (kind === 6 && subject.source !== undefined) {
+    const [from] = randomRange(random, 0, subject.source.model.size - count, limits.request);
+    return copyAll(subject, subject.source, { from, offset, length: count });
+  }
   const bytes = random.chance(0.2) ? new Uint8Array(count) : random.bytes(count);
   return subject.write(bytes, offset, random.integer(1, 4));
 }

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import type { Io } from "@img/format-core";
 import { expectFailure } from "../../assert/expect-failure.ts";
-import type { StorageCase } from "../storage-case.ts";
+import { callCopyFrom } from "../copy-into.ts";
+import { mayCopy, type StorageCase } from "../storage-case.ts";
+import type { StorageFactory, StorageManifest } from "../storage-manifest.ts";
 import type { StorageSubject } from "../storage-subject.ts";
+
+const ifReadOnly = (manifest: StorageManifest, factory: StorageFactory): boolean =>
+  manifest.writable === false || factory.readOnly !== undefined;
 
 /** Everything that would change a storage, by what it is called in messages. */
 const changes: Readonly<Record<string, (subject: StorageSubject) => Io<unknown> | undefined>> = {
@@ -11,6 +16,14 @@ const changes: Readonly<Record<string, (subject: StorageSubject) => Io<unknown> 
     subject.write(subject.random.bytes(subject.grains.request), subject.model.size + 2 * subject.grains.request),
   writeZeroes: (subject) =>
     subject.storage.writeZeroes === undefined ? undefined : subject.zero(subject.grains.zero, subject.grains.zero),
+  copyFrom: (subject) =>
+    subject.storage.copyFrom === undefined || subject.source === undefined
+      ? undefined
+      : callCopyFrom(subject, subject.source.storage, {
+          from: 0,
+          offset: subject.grains.request,
+          length: subject.grains.request,
+        }),
   discard: (subject) =>
     subject.storage.discard === undefined ? undefined : subject.discard(subject.grains.discard, subject.grains.discard),
   "resize to more": (subject) =>
@@ -25,7 +38,7 @@ const changes: Readonly<Record<string, (subject: StorageSubject) => Io<unknown> 
 export const readOnlyCases: readonly StorageCase[] = [
   {
     name: "says of itself that it is read-only when it is, and reads all the same",
-    when: (manifest, factory) => manifest.writable === false || factory.readOnly !== undefined,
+    when: ifReadOnly,
     readOnly: true,
     *run(subject: StorageSubject): Io<void> {
       assert.equal(subject.storage.writable, false);
@@ -37,8 +50,9 @@ export const readOnlyCases: readonly StorageCase[] = [
   },
   ...Object.entries(changes).map(([name, change]): StorageCase => ({
     name: `refuses ${name} with ERR_IMG_READ_ONLY when it is read-only, and stays as it is`,
-    when: (manifest, factory) => manifest.writable === false || factory.readOnly !== undefined,
+    when: (manifest, factory) => ifReadOnly(manifest, factory) && (name !== "copyFrom" || mayCopy(manifest)),
     readOnly: true,
+    another: name === "copyFrom",
     *run(subject: StorageSubject): Io<void> {
       const operation = change(subject);
       if (operation !== undefined) {

@@ -2,6 +2,7 @@ import type { StorageCase } from "../storage-case.ts";
 import type { StorageManifest } from "../storage-manifest.ts";
 import { closingCases } from "./closing.ts";
 import { concurrencyCases } from "./concurrency.ts";
+import { copyingCases } from "./copying.ts";
 import { discardingCases } from "./discarding.ts";
 import { extentCases } from "./extents.ts";
 import { farOffsetCases } from "./far-offsets.ts";
@@ -24,6 +25,7 @@ export function storageCases(manifest: StorageManifest): StorageCase[] {
     ...growingCases,
     ...farOffsetCases(manifest),
     ...zeroingCases,
+    ...copyingCases,
     ...discardingCases,
     ...extentCases,
     ...resizingCases,
