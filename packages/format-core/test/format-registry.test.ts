@@ -173,5 +173,25 @@ describe("defineFormat", () => {
       expect.objectContaining({ code: "ERR_IMG_READ_ONLY" }),
     );
     expect(runSync(creatable.createIo(new MemoryStorage(), { size: 77 })).size).toBe(77);
+    expect(creatable.createClosedIo).toBeUndefined();
+    const closing = defineFormat<FormatDriver, OpenOptions, CreateOptions>({
+      name: "closing",
+      extensions: [],
+      probeLength: 0,
+      probe: () => 0,
+      *open(each) {
+        return new BlockDriver(each, { size: 0 });
+      },
+      *createClosed(_each, options) {
+        return options.size === 77;
+      },
+    });
+    expect(() => closing.createClosedIo && runSync(closing.createClosedIo(storage, {}))).toThrow(
+      expect.objectContaining({ code: "ERR_IMG_READ_ONLY" }),
+    );
+    const answers = [77, 78].map(
+      (size) => closing.createClosedIo && runSync(closing.createClosedIo(new MemoryStorage(), { size })),
+    );
+    expect(answers).toEqual([true, false]);
   });
 });

@@ -1,6 +1,7 @@
 import { defineFormat, type Format } from "@img/format-core";
 import type { Codecs } from "./codecs/codec.ts";
 import { createAndOpen } from "./create/create-and-open.ts";
+import { createClosed } from "./create/create-closed.ts";
 import type { Qcow2CreateOptions } from "./create/create-options.ts";
 import { magic } from "./header/layout.ts";
 import { openImage } from "./open/open-image.ts";
@@ -32,6 +33,7 @@ export function qcow2With(defaults: Qcow2Defaults): Format<Qcow2Image, Qcow2Open
     },
     open: (storage, options) => openImage(storage, { ...defaults, ...options }),
     create: (storage, options) => createAndOpen(storage, { ...defaults, ...options }),
+    createClosed,
   });
 }
 

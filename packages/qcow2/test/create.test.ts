@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { ImgError, MemoryStorage, NullStorage, runAsync, runSync } from "@img/format-core";
-import { assertBytes, AsyncStorage, RecordingStorage } from "@img/testing";
+import { ImgError, MemoryStorage, NullStorage, runAsync, runSync, type Storage } from "@img/format-core";
+import { assertBytes, AsyncStorage, CountingStorage, RecordingStorage } from "@img/testing";
 import { describe, expect, test } from "vitest";
 import { createImage, parseHeader, qcow2, type Qcow2CreateOptions } from "../src/index.ts";
 import { expectImgError } from "./support/expect-error.ts";
@@ -178,6 +178,52 @@ describe("a new image", () => {
     }
     expect(absent).toBeGreaterThan(50);
     expect(whole).toBeGreaterThan(0);
+  });
+});
+
+describe("an image that is made and closed without being opened", () => {
+  const createClosed = (storage: Storage, options: Qcow2CreateOptions): boolean =>
+    qcow2.createClosedIo !== undefined && runSync(qcow2.createClosedIo(storage, options));
+
+  test.each<Qcow2CreateOptions>([
+    { size: 2 ** 40 },
+    { size: 2 ** 30, lazyRefcounts: true, preallocation: "zero" },
+    { size: 2 ** 30, compat: "0.10", backingFile: { name: "base.raw", format: "raw" } },
+  ])("has the bytes of one that was opened, and is read by nobody: %j", (options) => {
+    const opened = new MemoryStorage();
+    runSync(runSync(qcow2.createIo(opened, { ...options, backing: null })).io.close());
+    const memory = new MemoryStorage(new Uint8Array(999).fill(7));
+    const storage = new CountingStorage(memory);
+    expect(createClosed(storage, options)).toBe(true);
+    assertBytes(memory.toUint8Array(), opened.toUint8Array(), "the image");
+    // everything but the header's sector, and then that
+    expect([storage.calls("read"), storage.calls("sync"), storage.calls("close")]).toEqual([0, 2, 1]);
+  });
+
+  test("syncs and closes its data file, too", () => {
+    const [storage, dataFile] = [new CountingStorage(new MemoryStorage()), new CountingStorage(new MemoryStorage())];
+    expect(createClosed(storage, { size: 65_536, dataFile, dataFileName: "/data.raw" })).toBe(true);
+    expect([dataFile.size, dataFile.calls("sync"), dataFile.calls("close")]).toEqual([65_536, 1, 1]);
+    expect([storage.calls("sync"), storage.calls("close")]).toEqual([2, 1]);
+  });
+
+  test.each<Qcow2CreateOptions>([
+    { size: 65_536, preallocation: "metadata" },
+    { size: 65_536, preallocation: "full" },
+    { size: 65_536, dataFileName: "/data.raw" },
+    { size: 65_536, dataFileName: "/data.raw", dataFile: new NullStorage(65_536), dataFileRaw: true },
+  ])("isn't touched when it has to be opened for it: %j", (options) => {
+    const memory = new MemoryStorage(new Uint8Array(999).fill(7));
+    const storage = new CountingStorage(memory);
+    expect(createClosed(storage, options)).toBe(false);
+    expect(Object.values(storage.counts).every(({ calls }) => calls === 0)).toBe(true);
+    expect(memory.toUint8Array()).toEqual(new Uint8Array(999).fill(7));
+  });
+
+  test("stays its owner's when it can't be made", async () => {
+    const storage = new CountingStorage(new MemoryStorage());
+    await expectImgError("ERR_IMG_UNSUPPORTED", /multiple of 512/, () => createClosed(storage, { size: 1000 }));
+    expect(storage.calls("close")).toBe(0);
   });
 });
 

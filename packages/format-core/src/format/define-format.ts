@@ -29,6 +29,8 @@ export interface FormatDefinition<
   open(storage: Storage, options: O): Io<D>;
   /** Makes a new image in `storage`, replacing whatever it holds, and opens it for writing. Absent: the format can't create. */
   create?(storage: Storage, options: C): Io<D>;
+  /** As {@link create} and closing at once, without opening; see {@link Format.createClosedIo}. Absent: that is never possible. */
+  createClosed?(storage: Storage, options: C): Io<boolean>;
 }
 
 /** A format as a value: pass it to a `FormatRegistry`, or open images with it. */
@@ -54,6 +56,12 @@ export interface Format<
   openIo(storage: Storage, options?: O): Io<FormatAccess<D>>;
   /** {@link create} for use inside other operations. */
   createIo(storage: Storage, options: C): Io<FormatAccess<D>>;
+  /**
+   * What {@link createIo} and closing the image do, for an image that is only made: without opening it. Durable, and the storages that the image would
+   * own are closed when it returns `true`; they stay the caller's when it fails.
+   * @returns `false`: nothing has happened, because such an image has to be opened for it
+   */
+  createClosedIo?(storage: Storage, options: C): Io<boolean>;
 }
 
 /** Makes a format out of its definition. Nothing is registered anywhere. */
@@ -61,8 +69,8 @@ export function defineFormat<D extends FormatDriver, O extends OpenOptions, C ex
   definition: FormatDefinition<D, O, C>,
 ): Format<D, O, C> {
   function* openIo(storage: Storage, options: O = {} as O): Io<FormatAccess<D>> {
-    if (options.writable === true && !storage.writable) {
-      throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label} is read-only`, { subject: storage.label });
+    if (options.writable === true) {
+      refuseReadOnly(storage);
     }
     return new FormatAccess(yield* definition.open(storage, options));
   }
@@ -70,10 +78,12 @@ export function defineFormat<D extends FormatDriver, O extends OpenOptions, C ex
     if (definition.create === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${definition.name} images can't be created`);
     }
-    if (!storage.writable) {
-      throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label} is read-only`, { subject: storage.label });
-    }
+    refuseReadOnly(storage);
     return new FormatAccess(yield* definition.create(storage, options));
+  }
+  function* createClosedIo(storage: Storage, options: C): Io<boolean> {
+    refuseReadOnly(storage);
+    return definition.createClosed !== undefined && (yield* definition.createClosed(storage, options));
   }
   return {
     name: definition.name,
@@ -86,5 +96,13 @@ export function defineFormat<D extends FormatDriver, O extends OpenOptions, C ex
     create: (storage, options) => runAsync(createIo(storage, options), options.signal),
     openIo,
     createIo,
+    ...(definition.createClosed === undefined ? {} : { createClosedIo }),
   };
+}
+
+/** @throws ImgError `ERR_IMG_READ_ONLY` */
+function refuseReadOnly(storage: Storage): void {
+  if (!storage.writable) {
+    throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label} is read-only`, { subject: storage.label });
+  }
 }

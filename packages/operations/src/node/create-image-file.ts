@@ -109,12 +109,12 @@ function* makeFiles(
   const sources = backing?.storages() ?? [];
   yield* writeNewFiles(image, { sources, sync: true }, function* ({ target, data }) {
     const dataFile = data && new PacedStorage(data.storage, signal);
-    const made = yield* format.createIo(new PacedStorage(target.storage, signal), {
-      ...image.createOptions,
-      ...newImageReferences(image, backing, dataFile),
-      size,
-    });
-    yield* made.io.close();
+    const storage = new PacedStorage(target.storage, signal);
+    const options = { ...image.createOptions, ...newImageReferences(image, backing, dataFile), size };
+    if (format.createClosedIo === undefined || !(yield* format.createClosedIo(storage, options))) {
+      const made = yield* format.createIo(storage, options);
+      yield* made.io.close();
+    }
   });
 }
 
