@@ -29,8 +29,6 @@ export {
   type CommitSettings,
   type CommitSyncOptions,
 } from "./commit/commit.ts";
-export type { CompareHelper } from "./compare/compare-helper.ts";
-export type { ComparedPart, ComparedParts } from "./compare/compared-parts.ts";
 export { compare, compareSync, type CompareOptions, type CompareResult } from "./compare/compare.ts";
 export { CompareError, type CompareFailure } from "./compare/compare-error.ts";
 export { convert, convertSync } from "./convert/convert.ts";
@@ -81,6 +79,8 @@ export {
   type MeasureResult,
   type MeasureSource,
 } from "./measure/measure.ts";
+export type { PartHelper } from "./parts/part-helper.ts";
+export type { SharedPart, SharedParts } from "./parts/shared-parts.ts";
 export type { Progress } from "./progress.ts";
 export {
   applySnapshot,

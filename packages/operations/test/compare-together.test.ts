@@ -8,11 +8,11 @@ import { FaultStorage } from "@img/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   compare,
-  type ComparedPart,
-  type ComparedParts,
-  type CompareHelper,
   type CompareResult,
+  type PartHelper,
   type Progress,
+  type SharedPart,
+  type SharedParts,
 } from "../src/index.ts";
 import { compareImageFiles, compareThreads, openImage, type CompareThreadsOptions } from "../src/node.ts";
 import { buildWorker } from "./support/build-worker.ts";
@@ -35,13 +35,13 @@ async function disk(bytes: Uint8Array | Storage): Promise<FormatAccess> {
 }
 
 /** Takes a number of parts each time that it is asked, and does with them what it is told. */
-class Companion implements CompareHelper {
-  readonly taken: ComparedPart[] = [];
+class Companion implements PartHelper {
+  readonly taken: SharedPart[] = [];
   ended = 0;
   readonly #most: number;
-  readonly #judge: (part: ComparedPart, parts: ComparedParts) => void;
+  readonly #judge: (part: SharedPart, parts: SharedParts) => void;
 
-  constructor(most: number, judge: (part: ComparedPart, parts: ComparedParts) => void) {
+  constructor(most: number, judge: (part: SharedPart, parts: SharedParts) => void) {
     this.#most = most;
     this.#judge = judge;
   }
@@ -49,7 +49,7 @@ class Companion implements CompareHelper {
   readonly #asked = new Set<number>();
 
   /** Asked once for each part that is done. */
-  *consider(parts: ComparedParts): Io<void> {
+  *consider(parts: SharedParts): Io<void> {
     if (parts.done === 0 || this.#asked.has(parts.done)) {
       return;
     }
@@ -69,7 +69,7 @@ class Companion implements CompareHelper {
 }
 
 /** Compares as a thread does. */
-function honest(other: Uint8Array): (part: ComparedPart, parts: ComparedParts) => void {
+function honest(other: Uint8Array): (part: SharedPart, parts: SharedParts) => void {
   return (part, parts) => {
     const { start, end } = part;
     if (Buffer.compare(contents.subarray(start, end), other.subarray(start, end)) === 0) {
@@ -153,7 +153,7 @@ describe("a comparison with help", () => {
 
   it("waits for its helpers when it is aborted", async () => {
     const abort = new AbortController();
-    const parts: ComparedParts[] = [];
+    const parts: SharedParts[] = [];
     const companion = new Companion(1, (_, given) => {
       parts.push(given);
       abort.abort(new Error("enough"));

@@ -18,7 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { convertImages, openImage, type ConvertImagesOptions } from "../src/node.ts";
+import { convertImages, openImage, type ConvertImagesOptions, type ConvertImagesResult } from "../src/node.ts";
 import { buildWorker } from "./support/build-worker.ts";
 
 const MiB = 1024 * 1024;
@@ -79,6 +79,7 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "img-convert-"));
   disk = makeDisk("disk.raw", 3 * MiB + 5 * 512);
   bigDisk = makeDisk("big.raw", 64 * MiB);
+  writeFileSync(at("zeroless.raw"), new Uint8Array(64 * MiB).fill(1));
   for (const [name, ...args] of [
     ["plain", "-O", "qcow2"],
     ["small", "-O", "qcow2", "-o", "cluster_size=512"],
@@ -157,14 +158,19 @@ describe("convertImages", () => {
   });
 
   describe("with threads", () => {
-    it("converts what several threads share", async () => {
-      const result = await convertImages(
+    it.each(["big.qcow2", "big.raw"])("copies %s with several threads to a raw target", async (source) => {
+      const copy = (name: string, threads: number): Promise<ConvertImagesResult> =>
         // slow enough for help to be worth it, however fast the machine is
-        options("big.qcow2", "big.out", { threads: 3, workerEntry, chunkSize: 262_144, onProgress: dawdle }),
-      );
-      expect(same("big.out", bigDisk)).toBe(true);
+        convertImages(options(source, name, { threads, workerEntry, chunkSize: 262_144, onProgress: slowly }));
+      const alone = await copy("big-1.out", 1);
+      const result = await copy("big-3.out", 3);
+      for (const name of ["big-1.out", "big-3.out"]) {
+        expect(same(name, bigDisk)).toBe(true);
+        expect(statSync(at(name)).blocks * 512).toBeLessThan(bigDisk.length * 0.7);
+      }
+      expect(alone.threads).toBe(1);
+      expect(result).toEqual({ ...alone, threads: result.threads });
       expect(result.threads).toBeGreaterThan(1);
-      expect(result.written).toBeLessThan(bigDisk.length);
     });
 
     it("does without them when their module isn't there", async () => {
@@ -182,6 +188,24 @@ describe("convertImages", () => {
       expect(same("alone.out", bigDisk)).toBe(true);
     });
 
+    it("copies what a thread left behind that ended early", async () => {
+      // it has the second part, fills the wrong one, and says nothing of either
+      writeFileSync(
+        at("worker/lost.js"),
+        `import { parentPort, workerData } from "node:worker_threads";
+         import { closeSync, openSync, writeSync } from "node:fs";
+         Atomics.add(new Int32Array(workerData.memory, 0, 1), 0, 1);
+         const file = openSync(workerData.target.path, "r+");
+         writeSync(file, Buffer.alloc(1000, 7), 0, 1000, 9 << 20);
+         closeSync(file);
+         parentPort.postMessage("begun");`,
+      );
+      const more = { workerEntry: new URL("lost.js", workerEntry), threads: 2, chunkSize: 262_144, onProgress: slowly };
+      const result = await convertImages(options("zeroless.raw", "alone.out", more));
+      expect(result).toEqual({ size: 64 * MiB, written: 64 * MiB, threads: 1 });
+      expect(same("alone.out", readFileSync(at("zeroless.raw")))).toBe(true);
+    });
+
     it("does what a thread left behind that ended early", async () => {
       writeFileSync(
         at("worker/tired.js"),
@@ -194,16 +218,50 @@ describe("convertImages", () => {
       );
       const tired = new URL("tired.js", workerEntry);
       const more = { workerEntry: tired, threads: 2, chunkSize: 262_144, onProgress: slowly };
-      const result = await convertImages(options("big.qcow2", "alone.out", more));
+      const target = { path: at("alone.qcow2"), format: "qcow2" };
+      const result = await convertImages({ ...options("big.qcow2", ""), ...more, target });
+      expect(result.threads).toBe(1);
+      qemuImg("compare", at("alone.qcow2"), at("big.raw"));
+    });
+
+    it("has none for data that isn't compressed, and a target that is written in order", async () => {
+      const more = { workerEntry, threads: 2, chunkSize: 262_144, onProgress: dawdle };
+      const target = { path: at("alone.qcow2"), format: "qcow2" };
+      const result = await convertImages({ ...options("big.raw", ""), ...more, target });
+      expect(result.threads).toBe(1);
+      qemuImg("compare", at("alone.qcow2"), at("big.raw"));
+    });
+
+    it("has none that are to keep to a rate", async () => {
+      const more = { workerEntry, threads: 2, chunkSize: 262_144, onProgress: dawdle, rate: 1e9 };
+      const result = await convertImages(options("big.raw", "alone.out", more));
       expect(result.threads).toBe(1);
       expect(same("alone.out", bigDisk)).toBe(true);
     });
 
-    it("has none for data that isn't compressed", async () => {
-      const more = { workerEntry, threads: 2, chunkSize: 262_144, onProgress: dawdle };
-      const result = await convertImages(options("big.raw", "alone.out", more));
-      expect(result.threads).toBe(1);
-      expect(same("alone.out", bigDisk)).toBe(true);
+    it("allocates and copies whatever is asked for, in any thread", async () => {
+      qemuImg("create", "-f", "qcow2", "-b", at("big.qcow2"), "-F", "qcow2", at("big-overlay.qcow2"));
+      const commands = ["write -P 0x77 1M 100k", "write -z 20M 64k", "write -P 3 40M 1M"];
+      execFileSync("qemu-io", [...commands.flatMap((command) => ["-c", command]), at("big-overlay.qcow2")]);
+      qemuImg("convert", "-O", "raw", at("big-overlay.qcow2"), at("big-overlay.raw"));
+      const expected = Buffer.concat([readFileSync(at("big-overlay.raw")), bigDisk]);
+      const names = ["big-overlay.qcow2", "big.raw"];
+      const sources = names.map((name) => ({ path: at(name), gate: "allow-all" }) as const);
+      writeFileSync(at("linked.out"), "old");
+      linkSync(at("linked.out"), at("linked-too.out"));
+      for (const [name, more] of [
+        ["together.out", {}],
+        ["full.out", { sparse: 0 }],
+        ["offloaded.out", { offload: true }],
+        ["durable.out", { sync: true }],
+        ["linked.out", {}],
+      ] as const) {
+        const how = { threads: 2, workerEntry, chunkSize: 262_144, onProgress: slowly, ...more };
+        const result = await convertImages({ ...options("", name), ...how, sources });
+        expect(result).toMatchObject({ size: expected.length, threads: 2 });
+        expect(same(name, expected)).toBe(true);
+      }
+      expect(statSync(at("full.out")).blocks * 512).toBeGreaterThanOrEqual(expected.length);
     });
 
     it("gives the same image whoever read, of whatever is converted", async () => {

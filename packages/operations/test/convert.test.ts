@@ -250,7 +250,7 @@ describe("convert", () => {
     };
     const source = await open(new DelayStorage(sparseStorage(bytes), { seed: 1 }));
     const options = { targetIsZero: true, chunkSize: 16 * KiB, parallel: 3 };
-    const { written } = await runAsync(convertIo([source], await open(memory, true), options, reader));
+    const { written } = await runAsync(convertIo([source], await open(memory, true), options, { reader }));
     expect(Buffer.compare(memory.toUint8Array(), bytes)).toBe(0);
     expect(reads).toBeGreaterThan(10);
     expect(written).toBeGreaterThan(0);

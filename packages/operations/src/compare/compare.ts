@@ -4,17 +4,17 @@ import { Pacer } from "../pacer.ts";
 import type { Progress } from "../progress.ts";
 import { imageOf, type SyncImage } from "../sync-image.ts";
 import { CompareError } from "./compare-error.ts";
-import type { CompareHelper } from "./compare-helper.ts";
+import type { PartHelper } from "../parts/part-helper.ts";
 import { chunkLength, compareRange, type FoundDifference } from "./compare-range.ts";
 import { ComparedImage } from "./compared-image.ts";
-import { ComparedParts, type ComparedPart } from "./compared-parts.ts";
+import { SharedParts, type SharedPart } from "../parts/shared-parts.ts";
 
 /** Options of {@link compare}. */
 export interface CompareOptions extends AbortOptions {
   /** Also compare the sizes, and how the images say where their bytes are. Default `false`. */
   readonly strict?: boolean;
   /** Somebody who compares parts at the same time; one for each comparison. Only where promises can be waited for. Default: nobody. */
-  readonly helper?: CompareHelper;
+  readonly helper?: PartHelper;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -72,7 +72,7 @@ export function* compareIo(a: FormatAccess, b: FormatAccess, options: CompareOpt
   return { identical: false, ...found, sizeDiffers, pastEnd };
 }
 
-type Span = Pick<ComparedPart, "start" | "end">;
+type Span = Pick<SharedPart, "start" | "end">;
 
 /** @param total - bytes of the longer disk */
 function* findDifference(
@@ -86,7 +86,7 @@ function* findDifference(
     first: new ComparedImage(a, "first", chunkLength),
     second: new ComparedImage(b, "second", chunkLength),
   };
-  const parts = helper === undefined ? undefined : new ComparedParts(total);
+  const parts = helper === undefined ? undefined : new SharedParts(total);
   const compareFrom = ({ start, end }: Span, isShared: boolean): Io<FoundDifference | undefined> =>
     compareRange({
       ...images,
@@ -122,9 +122,9 @@ function* findDifference(
 
 /** Goes through the parts, as others may at the same time, up to the first that isn't equal or that can't be compared. */
 function* compareTogether(
-  parts: ComparedParts,
-  helper: CompareHelper,
-  comparePart: (part: ComparedPart) => Io<FoundDifference | undefined>,
+  parts: SharedParts,
+  helper: PartHelper,
+  comparePart: (part: SharedPart) => Io<FoundDifference | undefined>,
 ): Io<void> {
   try {
     for (let part = parts.take(); part !== undefined; part = parts.take()) {
@@ -143,10 +143,7 @@ function* compareTogether(
 }
 
 /** What can't be read isn't equal: it is an error only if nothing before it differs. */
-function* isEqual(
-  part: ComparedPart,
-  comparePart: (part: ComparedPart) => Io<FoundDifference | undefined>,
-): Io<boolean> {
+function* isEqual(part: SharedPart, comparePart: (part: SharedPart) => Io<FoundDifference | undefined>): Io<boolean> {
   try {
     return (yield* comparePart(part)) === undefined;
   } catch (error) {

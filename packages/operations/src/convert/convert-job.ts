@@ -1,5 +1,6 @@
 import { alignDown, alignUp, ImgError, type FormatAccess, type Io } from "@img/format-core";
 import { IoVector, isZero, nextRun } from "@img/io-vector";
+import type { SharedPart, SharedParts } from "../parts/shared-parts.ts";
 import { ConvertCursor } from "./convert-cursor.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 import { GranularSource } from "./granular-source.ts";
@@ -11,37 +12,47 @@ import { TargetComparison } from "./target-comparison.ts";
 /** Most bytes that are made zero by one request, so that the job can be stopped and its progress be seen. */
 const zeroLimit = 1024 * 1024 * 1024;
 
-/** A conversion: parts are taken one after the other, by any number of those who take {@link step}s, and copied. */
+/** A conversion: pieces are taken one after the other, by any number of those who take {@link step}s, and copied. */
 export class ConvertJob {
   readonly #source: SourceDisk;
   readonly #runs: GranularSource;
   readonly #target: FormatAccess;
   readonly #settings: ConvertSettings;
   readonly #reader: SourceReader | undefined;
-  readonly #cursor = new ConvertCursor();
+  readonly #cursor: ConvertCursor;
   /** What is written compressed at once; 1 when nothing is. */
   readonly #block: number;
   readonly #chunkSize: number;
   /** Buffers that nobody uses at the moment. */
   readonly #buffers: Uint8Array[] = [];
   readonly #comparison: TargetComparison | undefined;
-  /** Parts are written in order where that decides about their place: the same conversion gives the same image. */
+  /** Pieces are written in order where that decides about their place: the same conversion gives the same image. */
   readonly #order: Turnstile | undefined;
   #zeroes: Uint8Array | undefined;
   #offloads: boolean;
 
-  /** @param reader - reads instead of this thread where it can; default: nobody */
-  constructor(source: SourceDisk, target: FormatAccess, settings: ConvertSettings, reader?: SourceReader) {
+  /**
+   * @param reader - reads instead of this thread where it can; default: nobody
+   * @param parts - of the disk, some of which others may copy; default: this job copies it all. Only where it doesn't matter who comes first: see
+   * {@link isAnyOrder}
+   */
+  constructor(
+    source: SourceDisk,
+    target: FormatAccess,
+    settings: ConvertSettings,
+    { reader, parts }: { readonly reader?: SourceReader | undefined; readonly parts?: SharedParts | undefined } = {},
+  ) {
     this.#source = source;
     this.#target = target;
     this.#settings = settings;
     this.#reader = reader;
+    this.#cursor = new ConvertCursor(parts ?? source.size);
     this.#offloads = settings.offload && !settings.compressed;
     this.#block = settings.compressed ? compressedBlock(target) : 1;
     this.#chunkSize = alignUp(settings.chunkSize, this.#block);
     this.#comparison = settings.onlyDifferences ? new TargetComparison(source, target, settings) : undefined;
     this.#runs = new GranularSource(source, this.#block);
-    this.#order = target.driver.format === "raw" ? undefined : new Turnstile();
+    this.#order = isAnyOrder(target) ? undefined : new Turnstile();
   }
 
   /** Bytes dealt with. */
@@ -54,19 +65,24 @@ export class ConvertJob {
     return this.#cursor.written;
   }
 
-  /** Takes one part and copies it; `false`: nothing is left to take. */
+  /** Goes on to a part of the disk, which is copied by the {@link step}s that follow. */
+  begin(part: SharedPart): void {
+    this.#cursor.begin(part);
+  }
+
+  /** Takes one piece and copies it; `false`: nothing is left to take. */
   *step(): Io<boolean> {
     for (;;) {
-      const { position } = this.#cursor;
-      if (position === this.#source.size) {
+      if (this.#cursor.position === this.#cursor.end && !this.#cursor.advance()) {
         return false;
       }
-      const { zero, length } = yield* this.#runs.firstRun(position, this.#source.size);
+      const { position, end: limit } = this.#cursor;
+      const { zero, length } = yield* this.#runs.firstRun(position, limit);
       const end = zero ? position + Math.min(length, this.#zeroLimit()) : this.#chunkEnd(position);
       if (this.#cursor.take(position, end)) {
         const number = this.#order?.draw() ?? 0;
         try {
-          const written = yield* this.#part(zero, position, end, number);
+          const written = yield* this.#piece(zero, position, end, number);
           this.#cursor.finish(end - position, written);
         } finally {
           this.#order?.leave(number);
@@ -77,7 +93,7 @@ export class ConvertJob {
   }
 
   /** Copies what was taken; returns the bytes written as data. */
-  *#part(zero: boolean, start: number, end: number, number: number): Io<number> {
+  *#piece(zero: boolean, start: number, end: number, number: number): Io<number> {
     if (!zero) {
       return yield* this.#copy(start, end, number);
     }
@@ -85,7 +101,7 @@ export class ConvertJob {
     return yield* this.#zero(start, end);
   }
 
-  /** Waits until this part may change the target. */
+  /** Waits until this piece may change the target. */
   *#enter(number: number): Io<void> {
     if (this.#order !== undefined) {
       yield* this.#order.enter(number);
@@ -96,9 +112,9 @@ export class ConvertJob {
     return this.#settings.targetIsZero && this.#settings.sparse > 0 ? Infinity : zeroLimit;
   }
 
-  /** Parts end on multiples of their size, so that they stay aligned however the disk begins. */
+  /** Pieces end on multiples of their size, so that they stay aligned however the disk begins. */
   #chunkEnd(position: number): number {
-    return Math.min(alignDown(position, this.#chunkSize) + this.#chunkSize, this.#source.size);
+    return Math.min(alignDown(position, this.#chunkSize) + this.#chunkSize, this.#cursor.end);
   }
 
   /** Copies a range of at most one buffer; returns the bytes written as data. */
@@ -264,6 +280,11 @@ export class ConvertJob {
     }
     return end - start;
   }
+}
+
+/** Whether what is written to `target` has its place, whoever comes first. */
+export function isAnyOrder(target: FormatAccess): boolean {
+  return target.driver.format === "raw";
 }
 
 /** @throws ImgError `ERR_IMG_UNSUPPORTED` when `target` can't hold compressed data */

@@ -1,5 +1,7 @@
 import { all, ImgError, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
 import { Pacer } from "../pacer.ts";
+import type { PartHelper } from "../parts/part-helper.ts";
+import { SharedParts } from "../parts/shared-parts.ts";
 import { imageOf, type SyncImage } from "../sync-image.ts";
 import { ConvertJob } from "./convert-job.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
@@ -38,20 +40,26 @@ export function convertSync(
   return runSync(work, options.signal);
 }
 
-/**
- * {@link convert} for use inside other operations.
- * @param reader - reads the sources instead of this thread where it can; default: nobody does
- */
+/** Who helps with a conversion. */
+export interface ConvertHelp {
+  /** Reads the sources instead of this thread where it can. Default: nobody does. */
+  readonly reader?: SourceReader;
+  /** Copies parts at the same time, onto a target that takes them in any order. Default: nobody does. */
+  readonly helper?: PartHelper;
+}
+
+/** {@link convert} for use inside other operations. */
 export function* convertIo(
   sources: readonly FormatAccess[],
   target: FormatAccess,
   options: ConvertOptions,
-  reader?: SourceReader,
+  { reader, helper }: ConvertHelp = {},
 ): Io<ConvertResult> {
   const settings = convertSettings(options);
   const source = new SourceDisk(sources, options.onUnreadable);
   checkTarget(sources, source, target);
-  const job = new ConvertJob(source, target, settings, reader);
+  const parts = helper === undefined ? undefined : new SharedParts(source.size);
+  const job = new ConvertJob(source, target, settings, { reader, parts });
   const pacer = new Pacer();
   const limit = settings.rate === Infinity ? undefined : new RateLimit(settings.rate);
   let failed = false;
@@ -63,6 +71,9 @@ export function* convertIo(
         reader?.consider({ done, total, packed: source.hasPacked });
         options.onProgress?.({ done, total });
         yield* pacer.pause();
+        if (helper !== undefined && parts !== undefined) {
+          yield* helper.consider(parts);
+        }
         if (limit !== undefined) {
           yield* limit.waitFor(job.written);
         }
@@ -73,8 +84,29 @@ export function* convertIo(
       throw error;
     }
   }
-  yield* all(Array.from({ length: settings.parallel }, work), settings.parallel);
+  const copy = (): Io<unknown> => all(Array.from({ length: settings.parallel }, work), settings.parallel);
+  if (helper === undefined || parts === undefined) {
+    yield* copy();
+  } else {
+    yield* copyTogether(parts, helper, copy);
+    for (const part of parts.unfinished()) {
+      job.begin(part);
+      yield* copy();
+    }
+  }
   return { size: source.size, written: job.written };
+}
+
+/** Copies the parts, as others may at the same time. */
+function* copyTogether(parts: SharedParts, helper: PartHelper, copy: () => Io<unknown>): Io<void> {
+  try {
+    yield* copy();
+  } catch (error) {
+    parts.stopAt();
+    throw error;
+  } finally {
+    yield* helper.end();
+  }
 }
 
 /** @throws ImgError when `target` can't take what is in `source` */

@@ -1,7 +1,7 @@
 import { perform, runAsync, runSync, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { compareIo, type CompareOptions, type CompareResult } from "../compare/compare.ts";
-import type { CompareHelper } from "../compare/compare-helper.ts";
+import type { PartHelper } from "../parts/part-helper.ts";
 import { compareThreads, type CompareThreadsOptions, type OpenedImage } from "./compare-threads.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import type { OpenImageOptions } from "./open-image.ts";
@@ -53,7 +53,7 @@ function compareImageFilesIo(a: ImageSpec, b: ImageSpec, options: CompareImageFi
 function findHelper(
   [a, b]: readonly [OpenedImage, OpenedImage],
   options: CompareImageFilesOptions,
-): Io<CompareHelper | undefined> {
+): Io<PartHelper | undefined> {
   return perform({
     label: "threads",
     async: () => (options.formats === undefined ? compareThreads(a, b, options) : undefined),

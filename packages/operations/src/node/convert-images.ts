@@ -17,6 +17,7 @@ import {
 } from "../convert/convert-options.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
+import type { SharedFile } from "./copy-threads.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { newImageReferences } from "./new-image-references.ts";
@@ -55,8 +56,8 @@ export interface ConvertImagesSyncOptions
 /** What {@link convertImages} is to do. */
 export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
   /**
-   * Threads that may read compressed sources, beside this one, which writes; 1: this one does it all. Default: one for each processor. Short
-   * jobs, and sources that aren't compressed, need none.
+   * Threads that may work on it; 1: this one does it all. Default: one for each processor. They copy parts of a raw target by themselves; for other
+   * targets they read compressed sources, beside this one, which writes. Short jobs need none.
    */
   readonly threads?: number;
   /**
@@ -163,7 +164,8 @@ function* fillNew(
   const isShown = backing !== undefined;
   const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
   const copying = { ...settings, targetIsZero, onlyDifferences: isShown };
-  return yield* withImages([image], () => fill(conversion, image, copying));
+  const shared = format.name === "raw" ? file.shared : undefined;
+  return yield* withImages([image], () => fill(conversion, image, copying, shared));
 }
 
 /** Writes into an image that exists. */
@@ -179,11 +181,16 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
 }
 
 /** Copies what is to be copied into an open image. */
-function* fill(conversion: Conversion, image: FormatAccess, settings: ConvertSettings): Io<ConvertImagesResult> {
+function* fill(
+  conversion: Conversion,
+  image: FormatAccess,
+  settings: ConvertSettings,
+  file?: SharedFile,
+): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
   const [source] = sources;
   if (options.bitmaps === undefined || source === undefined) {
-    return yield* runConversion(conversion, image, settings);
+    return yield* runConversion(conversion, image, settings, file);
   }
   checkCopiedBitmaps(source, image, options.bitmaps);
   const result = yield* runConversion(conversion, image, settings);

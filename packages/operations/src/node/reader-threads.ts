@@ -3,7 +3,13 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { perform, type Io } from "@img/format-core";
 import type { ConvertState, SourceReader } from "../convert/source-reader.ts";
-import type { ImageSpec } from "./image-spec.ts";
+import type { SharedImages } from "./shared-images.ts";
+
+/** What a thread is told that reads. */
+export interface ReadJob {
+  readonly kind: "read";
+  readonly sources: SharedImages;
+}
 
 /** What a thread is asked to read: the disk's bytes from `offset` on, into memory that both threads see. */
 export interface ReadRequest {
@@ -28,7 +34,7 @@ const youngGeneration = 2;
  * What a thread can't do is done by the thread that converts, which then says what is wrong.
  */
 export class ReaderThreads implements SourceReader {
-  readonly #sources: readonly ImageSpec[];
+  readonly #sources: SharedImages;
   readonly #most: number;
   readonly #entry: URL;
   readonly #began = performance.now();
@@ -39,7 +45,7 @@ export class ReaderThreads implements SourceReader {
    * @param most - threads in all, the one that converts included
    * @param entry - the module that a thread runs
    */
-  constructor(sources: readonly ImageSpec[], most: number, entry: URL) {
+  constructor(sources: SharedImages, most: number, entry: URL) {
     this.#sources = sources;
     this.#most = most;
     this.#entry = entry;
@@ -114,9 +120,10 @@ class ReaderThread {
   #ready = false;
   #helped = false;
 
-  constructor(entry: URL, sources: readonly ImageSpec[]) {
+  constructor(entry: URL, sources: SharedImages) {
+    const job: ReadJob = { kind: "read", sources };
     const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
-    this.#worker = new Worker(entry, { workerData: sources, execArgv: [], resourceLimits });
+    this.#worker = new Worker(entry, { workerData: job, execArgv: [], resourceLimits });
     this.#worker.on("message", (message: ReaderMessage) => {
       this.#hear(message);
     });

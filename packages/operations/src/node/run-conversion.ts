@@ -1,10 +1,12 @@
 import { perform, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
-import { convertIo } from "../convert/convert.ts";
+import { convertIo, type ConvertHelp } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
+import { copyThreads, type SharedFile } from "./copy-threads.ts";
+import type { PartThreads } from "./part-threads.ts";
 import { defaultThreads, ReaderThreads } from "./reader-threads.ts";
-import { isInFiles, withoutOpeners } from "./thread-specs.ts";
+import { isInFiles, sharedImages } from "./shared-images.ts";
 
 /** A conversion whose sources are open. */
 export interface Conversion {
@@ -17,14 +19,16 @@ export interface Conversion {
 /**
  * Copies the data, with the help of threads where that is possible and worth it.
  * @param settings - those of the conversion, as the target makes them
+ * @param file - the file that is all of the target, if it is one
  */
 export function* runConversion(
   conversion: Conversion,
   target: FormatAccess,
   settings: ConvertSettings,
+  file?: SharedFile,
 ): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
-  const threads = mayHelp(conversion) ? yield* findThreads(options) : undefined;
+  const threads = mayHelp(conversion) ? yield* findThreads(conversion, settings, file) : undefined;
   const { onUnreadable, onProgress } = options;
   const work = convertIo(
     sources,
@@ -40,10 +44,10 @@ export function* runConversion(
     const { size, written } = yield* abortable(work, options.signal);
     onProgress?.({ done: size, total: size });
     options.signal?.throwIfAborted();
-    return { size, written, threads: 1 + (threads?.helped ?? 0) };
+    return { size, written, threads: 1 + (threads?.reader?.helped ?? threads?.helper?.helped ?? 0) };
   } finally {
-    if (threads !== undefined) {
-      yield* threads.close();
+    if (threads?.reader !== undefined) {
+      yield* threads.reader.close();
     }
   }
 }
@@ -53,16 +57,36 @@ function mayHelp({ options, sources }: Conversion): boolean {
   return options.formats === undefined && sources.every((source, index) => isInFiles(source, options.sources[index]));
 }
 
-/** The threads that may help; `undefined`: this one does it all, as always without waiting, when it could hear nothing of them. */
-function* findThreads(options: ConvertImagesOptions): Io<ReaderThreads | undefined> {
-  return yield* perform({ label: "threads", async: () => makeThreads(options), sync: () => undefined });
+interface Threads extends ConvertHelp {
+  readonly reader?: ReaderThreads;
+  readonly helper?: PartThreads;
 }
 
-function makeThreads({
-  sources,
-  threads = defaultThreads(),
-  workerEntry,
-}: ConvertImagesOptions): ReaderThreads | undefined {
-  const entry = workerEntry ?? new URL("./node-worker.js", import.meta.url);
-  return threads < 2 ? undefined : new ReaderThreads(sources.map(withoutOpeners), threads, entry);
+/** The threads that may help; `undefined`: this one does it all, as always without waiting, when it could hear nothing of them. */
+function* findThreads(
+  conversion: Conversion,
+  settings: ConvertSettings,
+  file: SharedFile | undefined,
+): Io<Threads | undefined> {
+  return yield* perform({
+    label: "threads",
+    async: () => makeThreads(conversion, settings, file),
+    sync: () => undefined,
+  });
+}
+
+function makeThreads(
+  { options, sources }: Conversion,
+  settings: ConvertSettings,
+  file: SharedFile | undefined,
+): Threads | undefined {
+  const { threads = defaultThreads(), workerEntry = new URL("./node-worker.js", import.meta.url) } = options;
+  if (threads < 2) {
+    return undefined;
+  }
+  const shared = sharedImages(sources, options.sources);
+  // who has to keep to a rate, or to what the target shows already, has nothing to share
+  return file === undefined || settings.rate !== Infinity || settings.onlyDifferences
+    ? { reader: new ReaderThreads(shared, threads, workerEntry) }
+    : { helper: copyThreads({ sources: shared, target: file, settings }, threads - 1, workerEntry) };
 }

@@ -16,6 +16,7 @@ import { closeStorage, type Io, type Storage } from "@img/format-core";
 import type { FileOpenOptions, FileStorage } from "@img/storage-fs";
 import { askHost } from "./ask-host.ts";
 import type { ConvertTarget } from "./convert-target.ts";
+import type { SharedFile } from "./copy-threads.ts";
 import { createFile } from "./create-file.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
@@ -23,6 +24,8 @@ import { syncDirectory } from "./sync-directory.ts";
 
 /** Bytes that are written before the disk is to begin with them: less than the host lets pile up, more than makes requests small. */
 const writeBehind = 16 * 1024 * 1024;
+
+type FileOptions = Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "writeBehind">;
 
 /** How a {@link TargetFile} is prepared. */
 interface PrepareOptions {
@@ -48,16 +51,28 @@ export class TargetFile {
   readonly path: string;
   /** Whether it is empty, so that whatever it gains reads as zero. */
   readonly isFresh: boolean;
+  /** What another thread needs to write to it too, while {@link storage} is open. */
+  readonly shared: SharedFile;
   readonly #publish: () => Io<void>;
   readonly #discard: () => Io<void>;
 
   private constructor(
     storage: FileStorage,
     path: string,
-    parts: { isFresh: boolean; publish: () => Io<void>; discard: () => Io<void> },
+    parts: { options: FileOptions; isFresh: boolean; publish: () => Io<void>; discard: () => Io<void> },
   ) {
+    const { direct, native, writeBehind: behind } = parts.options;
     this.storage = storage;
     this.path = path;
+    this.shared = {
+      path,
+      file: storage.identity,
+      options: {
+        ...(direct === undefined ? {} : { direct }),
+        ...(native === undefined ? {} : { native }),
+        ...(behind === undefined ? {} : { writeBehind: behind }),
+      },
+    };
     this.isFresh = parts.isFresh;
     this.#publish = parts.publish;
     this.#discard = parts.discard;
@@ -69,34 +84,35 @@ export class TargetFile {
    */
   static *prepare(target: ConvertTarget, { sources, sync }: PrepareOptions): Io<TargetFile> {
     const { path } = target;
+    const options = fileOptions(target, sync);
     const found = yield* statIfExists(path);
     if (found === undefined) {
-      const storage = yield* createFile(path, fileOptions(target, sync));
-      return new TargetFile(storage, path, { isFresh: true, publish: nothing, discard: () => remove(path) });
+      const storage = yield* createFile(path, options);
+      return new TargetFile(storage, path, { options, isFresh: true, publish: nothing, discard: () => remove(path) });
     }
     yield* refuseSources(path, sources);
     return found.isFile() && found.nlink === 1 && (yield* canCreateBeside(path))
-      ? yield* TargetFile.#beside(target, found, sync)
-      : yield* TargetFile.#inPlace(target, found, sync);
+      ? yield* TargetFile.#beside(path, found, options)
+      : yield* TargetFile.#inPlace(path, found, options);
   }
 
-  static *#inPlace(target: ConvertTarget, found: Stats, sync: boolean): Io<TargetFile> {
-    const { path } = target;
-    const storage = found.isFile()
-      ? yield* createFile(path, { ...fileOptions(target, sync), overwrite: true })
-      : yield* openFile(path, { ...fileOptions(target, sync), writable: true });
-    return new TargetFile(storage, path, { isFresh: found.isFile(), publish: nothing, discard: nothing });
+  static *#inPlace(path: string, found: Stats, options: FileOptions): Io<TargetFile> {
+    const isFresh = found.isFile();
+    const storage = isFresh
+      ? yield* createFile(path, { ...options, overwrite: true })
+      : yield* openFile(path, { ...options, writable: true });
+    return new TargetFile(storage, path, { options, isFresh, publish: nothing, discard: nothing });
   }
 
-  static *#beside(target: ConvertTarget, found: Stats, sync: boolean): Io<TargetFile> {
-    const path = yield* realPath(target.path);
+  static *#beside(name: string, found: Stats, options: FileOptions): Io<TargetFile> {
+    const path = yield* realPath(name);
     // held until the end: whoever uses the old file keeps us away, and we them
-    const old = yield* openFile(path, { ...fileOptions(target, sync), direct: false, writable: true });
+    const old = yield* openFile(path, { ...options, direct: false, writable: true });
     try {
-      const name = `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.part`;
-      const part = join(dirname(path), name);
-      const storage = yield* createFile(part, { ...fileOptions(target, sync), mode: 0o600 });
+      const part = join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.part`);
+      const storage = yield* createFile(part, { ...options, mode: 0o600 });
       return new TargetFile(storage, part, {
+        options,
         isFresh: true,
         *publish() {
           yield* likeBefore(part, found);
@@ -230,10 +246,7 @@ function isPermission(error: unknown): boolean {
 }
 
 /** @param sync - the file is going to be made durable: the disk may begin while there is more to write */
-function fileOptions(
-  target: ConvertTarget,
-  sync: boolean,
-): Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "writeBehind"> {
+function fileOptions(target: ConvertTarget, sync: boolean): FileOptions {
   return {
     blocking: target.blocking ?? "small",
     direct: target.direct === true,

@@ -1,0 +1,106 @@
+import { existsSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { perform, type Io } from "@img/format-core";
+import type { PartHelper } from "../parts/part-helper.ts";
+import type { SharedParts } from "../parts/shared-parts.ts";
+
+/** What a thread is told that helps with parts of a disk. */
+export interface PartJob {
+  readonly kind: string;
+  /** Bytes of the disk. */
+  readonly total: number;
+  /** Of the `SharedParts`. */
+  readonly memory: SharedArrayBuffer;
+}
+
+/** What it says: that it has opened what it works on, and that it has finished a part. */
+export type PartMessage = "begun" | "helped";
+
+/** What is expected to take less than this isn't worth threads, milliseconds: it would end when they begin. */
+const worthwhile = 80;
+
+/** MiB. A small one keeps the buffers that inflating leaves behind from piling up. */
+const youngGeneration = 2;
+
+/** Threads that help with parts of a disk, each with descriptors of its own. They are started when there is enough to do. */
+export class PartThreads implements PartHelper {
+  readonly #job: (parts: SharedParts) => PartJob;
+  readonly #count: number;
+  readonly #entry: URL;
+  readonly #began = performance.now();
+  #ended: Promise<void>[] | undefined;
+  /** Threads that haven't begun to work. */
+  #starting = 0;
+  #helped = 0;
+
+  /**
+   * @param job - what each thread is told
+   * @param count - most threads
+   * @param entry - the module that a thread runs; where it isn't, there are no threads
+   */
+  constructor(job: (parts: SharedParts) => PartJob, count: number, entry: URL) {
+    this.#job = job;
+    this.#count = count;
+    this.#entry = entry;
+  }
+
+  /** Threads that have finished a part. */
+  get helped(): number {
+    return this.#helped;
+  }
+
+  *consider(parts: SharedParts): Io<void> {
+    if (this.#ended === undefined) {
+      this.#startIfWorthwhile(parts);
+    }
+    // a thread that starts asks this one for something several times: it would take long if nobody answered while there is work
+    if (this.#starting > 0) {
+      yield* perform({ label: "the event loop", async: () => new Promise<void>((resolve) => setImmediate(resolve)) });
+    }
+  }
+
+  #startIfWorthwhile(parts: SharedParts): void {
+    const { done, total } = parts;
+    const elapsed = performance.now() - this.#began;
+    if (done === 0 || (elapsed / done) * (total - done) < worthwhile) {
+      return;
+    }
+    const count = existsSync(this.#entry) ? this.#count : 0;
+    this.#ended = Array.from({ length: count }, () => this.#start(this.#job(parts)));
+  }
+
+  /** Resolves when the thread has ended, however: what it didn't finish is done once more. */
+  #start(job: PartJob): Promise<void> {
+    const worker = new Worker(this.#entry, {
+      workerData: job,
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: youngGeneration },
+    });
+    this.#starting++;
+    let isStarting = true;
+    const began = (): void => {
+      this.#starting -= isStarting ? 1 : 0;
+      isStarting = false;
+    };
+    return new Promise((resolve) => {
+      worker.on("message", (message: PartMessage) => {
+        began();
+        this.#helped += message === "helped" ? 1 : 0;
+      });
+      worker.on("error", () => {
+        // the event that follows says the same
+      });
+      worker.on("exit", () => {
+        began();
+        resolve();
+      });
+    });
+  }
+
+  *end(): Io<void> {
+    const ended = this.#ended;
+    if (ended !== undefined && ended.length > 0) {
+      yield* perform({ label: "helping threads", async: () => Promise.all(ended) });
+    }
+  }
+}
