@@ -33,8 +33,7 @@ export class ConvertJob {
 
   /**
    * @param reader - reads instead of this thread where it can; default: nobody
-   * @param parts - of the disk, some of which others may copy; default: this job copies it all. Only where it doesn't matter who comes first: see
-   * {@link isAnyOrder}
+   * @param parts - of the disk, some of which others may copy; default: this job copies it all. Only into a raw target, where it doesn't matter who comes first
    */
   constructor(
     source: SourceDisk,
@@ -283,7 +282,7 @@ export class ConvertJob {
 }
 
 /** Whether what is written to `target` has its place, whoever comes first. */
-export function isAnyOrder(target: FormatAccess): boolean {
+function isAnyOrder(target: FormatAccess): boolean {
   return target.driver.format === "raw";
 }
 
