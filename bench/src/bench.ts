@@ -27,7 +27,7 @@ export async function bench(options: BenchOptions): Promise<Report> {
     commit: commit(),
     machine,
     load: { before, after: load() },
-    profile: options.profile,
+    profile: options.limits ? "limits" : options.profile,
     size: options.size,
     rounds: options.rounds,
     seconds: Math.round((Date.now() - began.getTime()) / 1000),

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly seconds: number;
   /** Only cases with one of these in the name, or in that of the group. */
   readonly only: readonly string[];
+  /** Instead of the profile's cases: those that bare programs stand beside, and these. */
+  readonly limits: boolean;
   /** Name the cases, and measure none. */
   readonly list: boolean;
   /** Where the images are made. */
@@ -42,6 +44,7 @@ at the end. What is converted is compared with its source by qemu-img, once for 
 
   --quick          only what has a target, small disks
   --full           everything, large disks
+  --limits         what limits ours: programs that do the least that Node has to do for it, against QEMU's, and ours again
   --size MIB       size of the disks, a multiple of 8 (default ${String(profileSettings.default.size)}; quick ${String(profileSettings.quick.size)}, full ${String(profileSettings.full.size)})
   --rounds N       runs of each, at least (default ${String(profileSettings.default.rounds)}; full ${String(profileSettings.full.rounds)})
   --seconds N      more runs, up to five times as many, until those of a case have taken so long
@@ -54,7 +57,7 @@ at the end. What is converted is compared with its source by qemu-img, once for 
   --micro          parts of each package by themselves, without QEMU's; only --only goes with it
 
   --compare OLD NEW         two reports beside each other: how stable the ratios are
-  --write-page REPORT...    put one report, or two of the same machine, into docs/performance.md
+  --write-page REPORT...    put one report, or two of the same machine, into docs/performance.md, and one of --limits beside them
 
 Files are named relative to the project's root.
 `;
@@ -67,6 +70,7 @@ export function parseOptions(args: readonly string[]): Task {
     options: {
       quick: { type: "boolean", default: false },
       full: { type: "boolean", default: false },
+      limits: { type: "boolean", default: false },
       size: { type: "string" },
       rounds: { type: "string" },
       seconds: { type: "string" },
@@ -84,12 +88,13 @@ export function parseOptions(args: readonly string[]): Task {
   if (values.help) {
     return { kind: "help" };
   }
-  const [first, second, ...rest] = positionals.map(inRoot);
+  const [first, ...rest] = positionals.map(inRoot);
+  const [second] = rest;
   if (values["write-page"]) {
-    if (first === undefined || rest.length > 0) {
-      throw new TypeError("--write-page: expected one report or two");
+    if (first === undefined || rest.length > 2) {
+      throw new TypeError("--write-page: expected one report to three");
     }
-    return { kind: "write-page", reports: second === undefined ? [first] : [first, second] };
+    return { kind: "write-page", reports: [first, ...rest] };
   }
   if (values.compare !== undefined && first !== undefined && second === undefined) {
     return { kind: "compare", reports: [inRoot(values.compare), first] };
@@ -103,6 +108,7 @@ export function parseOptions(args: readonly string[]): Task {
 interface Values {
   readonly quick: boolean;
   readonly full: boolean;
+  readonly limits: boolean;
   readonly size?: string | undefined;
   readonly rounds?: string | undefined;
   readonly seconds?: string | undefined;
@@ -131,6 +137,7 @@ function benchOptions(values: Values): BenchOptions {
     rounds: values.try ? 0 : integer("rounds", values.rounds, settings.rounds),
     seconds: values.seconds === undefined ? settings.seconds : positive("seconds", values.seconds),
     only: values.only,
+    limits: values.limits,
     list: values.list,
     directory: inRoot(values.dir),
     json: values.json === undefined ? undefined : inRoot(values.json),

@@ -10,6 +10,7 @@ describe("the command line", () => {
       profile: "default",
       only: [],
       list: false,
+      limits: false,
       json: undefined,
     });
   });
@@ -20,6 +21,7 @@ describe("the command line", () => {
     expect(quick).toMatchObject({ profile: "quick", size: 384, rounds: 3 });
     expect(full).toMatchObject({ profile: "full", size: 64, rounds: 9, seconds: 0 });
     expect(parseOptions(["--try"])).toMatchObject({ rounds: 0 });
+    expect(parseOptions(["--limits", "--quick"])).toMatchObject({ limits: true, profile: "quick" });
   });
 
   test("names files from the project's root", () => {
@@ -32,6 +34,10 @@ describe("the command line", () => {
       reports: [join(root, "a.json"), "/b.json"],
     });
     expect(parseOptions(["--write-page", "a.json"])).toEqual({ kind: "write-page", reports: [join(root, "a.json")] });
+    expect(parseOptions(["--write-page", "/a.json", "/b.json", "/limits.json"])).toEqual({
+      kind: "write-page",
+      reports: ["/a.json", "/b.json", "/limits.json"],
+    });
   });
 
   test.each([
@@ -42,8 +48,8 @@ describe("the command line", () => {
     [["--seconds=-1"], "at least 0"],
     [["--seconds", "x"], "at least 0"],
     [["stray"], "unexpected argument stray"],
-    [["--write-page"], "one report or two"],
-    [["--write-page", "a", "b", "c"], "one report or two"],
+    [["--write-page"], "one report to three"],
+    [["--write-page", "a", "b", "c", "d"], "one report to three"],
     [["--compare", "a", "b", "c"], "unexpected argument b"],
     [["--unknown"], "unknown"],
   ])("%j is refused", (args, message) => {

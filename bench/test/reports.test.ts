@@ -33,6 +33,11 @@ function report(date: string, results: readonly Result[]): Report {
   };
 }
 
+/** A bare program in the place of case `of`. */
+function bareResult(of: string, ratio: number, target?: number): Result {
+  return { ...result(`${of}: copy`, ratio, target), group: "limits", bare: { of, program: "copy" } };
+}
+
 const first = report("2026-11-21T07:00:00.000Z", [result("a", 0.5, 1), result("b", 0.95, 1), result("c", 2)]);
 const second = report("2026-11-21T08:00:00.000Z", [result("a", 0.55, 1), result("b", 1.14, 1), result("d", 1)]);
 
@@ -50,6 +55,17 @@ describe("a table", () => {
         .map((line) => line.length),
     );
     expect(widths.size).toBe(1);
+  });
+
+  test("of limits puts a bare program beside ours, where ours was measured", () => {
+    const text = formatTables([result("a", 1.5, 1), bareResult("a", 1.25, 1), bareResult("b", 0.75, 1)]);
+    expect(text).toMatch(/^## Convert\n\n\| case [^]*\n\n## Limits\n\n\| case +\| bare Node program \|/);
+    expect(text).toMatch(
+      /\| a +\| copy +\| 1.25 s +\| 1.00 s +\| ≤ 1.00 ✗ \| 1.50 +\| 1.25 +\| 1.15–1.35 \| 1.25 +\| 1.20 +\|/,
+    );
+    expect(text).toMatch(/\| b +\| copy +\| 750 ms +\| 1.00 s +\| ≤ 1.00 ✓ \| +\| 0.75 +\| 0.65–0.85 \| 0.75 +\| +\|/);
+    // none of them is a row of ours
+    expect(text.slice(0, text.indexOf("## Limits"))).not.toContain("copy");
   });
 
   test("tells durations with three digits", () => {
@@ -78,6 +94,8 @@ describe("a report", () => {
     [{ results: [{ ...first.results[0], ratio: { median: 1 } }] }, "results[0].ratio.min"],
     [{ results: [{ ...first.results[0], ours: { wall: "1" } }] }, "results[0].ours.wall"],
     [{ results: [{ ...first.results[0], target: "1" }] }, "results[0].target"],
+    [{ results: [{ ...first.results[0], bare: "copy" }] }, "results[0].bare"],
+    [{ results: [{ ...first.results[0], bare: { of: "a" } }] }, "results[0].bare.program"],
   ])("with %j is refused by name", (change, name) => {
     expect(() => parseReport(JSON.stringify({ ...first, ...change }))).toThrow(name);
   });
@@ -127,6 +145,24 @@ describe("the page", () => {
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }
+  });
+
+  test("shows limits where a report has them, wherever it stands, and counts them as no targets", () => {
+    const limits: Report = {
+      ...report("2026-11-21T09:00:00.000Z", [result("a", 1.5, 1), bareResult("a", 1.25, 1)]),
+      profile: "limits",
+    };
+    const text = formatReports([first, second, limits]);
+    expect(text).toMatch(
+      /^Measured on 2026-11-21 at 08:00 UTC[^]*\n\n### Limits\n\n[^]*\n\nMeasured on 2026-11-21 at 09:00 UTC/,
+    );
+    expect(text).toContain("**1 of 2 targets are met.**");
+    expect(text).toContain("2 cases in both");
+    expect(text).toMatch(/\| a +\| copy +\|[^\n]*\| 1.50 +\| 1.25 +\|[^\n]*$/);
+    expect(formatReports([limits, first, second])).toBe(text);
+    expect(formatReports([first, second])).not.toContain("Limits");
+    expect(() => formatReports([limits])).toThrow("found 0");
+    expect(() => formatReports([first, second, first])).toThrow("found 3");
   });
 
   test("says so where all targets are met", () => {

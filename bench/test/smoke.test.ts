@@ -53,6 +53,32 @@ describe("the benchmark", () => {
     expect(readdirSync(directory)).toEqual(["report.json"]);
   });
 
+  test("puts bare programs behind the cases that they do the least of, and what they make is right", () => {
+    const names = bench("--limits", "--list").trimEnd().split("\n");
+    expect(new Set(names).size).toBe(names.length);
+    const file = join(directory, "limits.json");
+    // one row of each program, reading and writing
+    const parts = [
+      "fragmented",
+      "zlib qcow2 to raw (",
+      "raw to qcow2, -c zstd (",
+      "against node -e 0",
+      "compare qcow2",
+    ];
+    const requests = ["4 KiB random overwrites", "writes of 256 KiB, 1", "reads of 64 KiB, 4"];
+    const only = [...parts, ...requests].flatMap((part) => ["--only", part]);
+    bench("--limits", "--try", "--size", "8", "--dir", directory, "--json", file, ...only);
+    const { profile, results } = parseReport(readFileSync(file, "utf8"));
+    expect(profile).toBe("limits");
+    expect(results.filter(({ bare }) => bare !== undefined).length).toBeGreaterThan(15);
+    let last = "";
+    for (const { name, bare } of results) {
+      last = bare === undefined ? name : last;
+      expect(bare?.of ?? name).toBe(last);
+    }
+    rmSync(file);
+  });
+
   test("prints a table, also beside an earlier one", () => {
     const file = join(directory, "report.json");
     const shape = ["--size", "8", "--rounds", "1", "--seconds", "0", "--dir", directory, "--only", "rebase"];

@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import type { Images } from "../input/images.ts";
-import type { Case, Sample } from "../run/measurement.ts";
+import type { Case, Run, Sample } from "../run/measurement.ts";
 import { NbdServerProcess } from "../run/nbd-server.ts";
 import type { Profile } from "../run/profile.ts";
 import type { Programs } from "../run/programs.ts";
@@ -8,7 +8,10 @@ import { runProgram } from "../run/run-program.ts";
 import { checkCopy } from "./conversions.ts";
 
 /** Who serves. */
-type Server = "ours" | "qemu-nbd" | "nbdkit";
+type Server = "ours" | "qemu-nbd" | "nbdkit" | BareServer;
+
+/** The bare program: it has the disk in its file, or in memory. */
+type BareServer = "bare-file" | "bare-memory";
 
 /** What is served. */
 interface Disk {
@@ -67,6 +70,15 @@ export function nbdCases(images: Images, programs: Programs): Case[] {
         against({ ...use, name: `${use.name} (against nbdkit)`, profile: "full" }, "nbdkit"),
       ),
   ];
+}
+
+/** The same as the case of this name does, of the bare program instead of ours. @throws Error where there is no such case */
+export function bareServerRun(images: Images, programs: Programs, name: string, server: BareServer): Run {
+  const use = [...fioUses(images), ...nbdcopyUses(images)].find((each) => `NBD ${each.name}` === name);
+  if (use === undefined) {
+    throw new Error(`${name}: no such case`);
+  }
+  return (warmUp) => measureServer(images, programs, server, use, warmUp);
 }
 
 function fioUses(images: Images): Use[] {
@@ -194,7 +206,7 @@ async function measureServer(
 ): Promise<Sample> {
   const socket = images.path(`${kind}.sock`);
   const disk = make();
-  using server = await NbdServerProcess.start(...commandOf(kind, disk, socket, programs.child("serve")), socket);
+  using server = await NbdServerProcess.start(...commandOf(kind, disk, socket, programs), socket);
   const uri =
     disk.keys === undefined
       ? `nbd+unix:///?socket=${socket}`
@@ -217,11 +229,15 @@ function commandOf(
   kind: Server,
   { format, path, writable, keys }: Disk,
   socket: string,
-  program: string,
+  programs: Programs,
 ): [command: string, args: readonly string[]] {
+  const access = writable ? "rw" : "ro";
   switch (kind) {
     case "ours":
-      return [process.execPath, [program, socket, format, path, writable ? "rw" : "ro", ...(keys ? [keys] : [])]];
+      return [process.execPath, [programs.child("serve"), socket, format, path, access, ...(keys ? [keys] : [])]];
+    case "bare-file":
+    case "bare-memory":
+      return [process.execPath, [programs.bareProgram("serve"), socket, path, access, kind.slice("bare-".length)]];
     case "qemu-nbd": {
       const directory = keys?.slice(0, keys.lastIndexOf("/")) ?? "";
       const tls = ["--object", `tls-creds-psk,id=tls,dir=${directory},endpoint=server`, "--tls-creds", "tls"];

@@ -14,7 +14,8 @@ export interface Report {
   readonly machine: Machine;
   /** How many processes wanted to run in the minute before and in the last one, on average. */
   readonly load: { readonly before: number; readonly after: number };
-  readonly profile: Profile;
+  /** What was measured: the cases of a profile, or what limits them. */
+  readonly profile: Profile | "limits";
   /** Size of the disks, MiB. */
   readonly size: number;
   /** Runs of each side, at least. */
@@ -63,6 +64,11 @@ function checkResult(value: unknown, where: string): void {
   check(result["runs"], "number", `${where}.runs`);
   if (result["target"] !== undefined) {
     check(result["target"], "number", `${where}.target`);
+  }
+  if (result["bare"] !== undefined) {
+    const bare = recordAt(result["bare"], `${where}.bare`);
+    check(bare["of"], "string", `${where}.bare.of`);
+    check(bare["program"], "string", `${where}.bare.program`);
   }
   checkSpread(result["ratio"], `${where}.ratio`);
   if (result["cpuRatio"] !== undefined) {

@@ -4,15 +4,50 @@ import { markdownTable } from "./markdown-table.ts";
 
 const head = ["case", "ours", "QEMU's", "ratio", "from–to", "target", "CPU ratio", "ours, MiB", "QEMU's, MiB"] as const;
 
-/** Results as tables in Markdown, one for each group. */
+/** Results as tables in Markdown, one for each group, and one of what bare programs reach. */
 export function formatTables(results: readonly Result[], level: number = 2): string {
-  const groups = [...new Set(results.map(({ group }) => group))];
-  return groups
-    .map((group) => {
-      const own = results.filter((result) => result.group === group);
-      return `${"#".repeat(level)} ${group.charAt(0).toUpperCase()}${group.slice(1)}\n\n${formatTable(own)}`;
-    })
-    .join("\n\n");
+  const ours = results.filter(({ bare }) => bare === undefined);
+  const title = (text: string): string => `${"#".repeat(level)} ${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  const groups = [...new Set(ours.map(({ group }) => group))];
+  const tables = groups.map((group) => `${title(group)}\n\n${formatTable(ours.filter((one) => one.group === group))}`);
+  const limits = ours.length === results.length ? [] : [`${title("limits")}\n\n${formatLimits(results)}`];
+  return [...tables, ...limits].join("\n\n");
+}
+
+const limitsHead = [
+  ...[
+    "case",
+    "bare Node program",
+    "bare",
+    "QEMU's",
+    "target",
+    "ours ÷ QEMU's",
+    "bare ÷ QEMU's",
+    "from–to",
+    "CPU ratio",
+  ],
+  "ours ÷ bare",
+] as const;
+
+/** What bare programs reach, beside what ours do where `results` have it, as a table in Markdown. */
+export function formatLimits(results: readonly Result[]): string {
+  const ours = new Map(results.filter(({ bare }) => bare === undefined).map((result) => [result.name, result]));
+  const rows = results.flatMap((result) => {
+    const { bare, ratio, cpuRatio } = result;
+    if (bare === undefined) {
+      return [];
+    }
+    const own = ours.get(bare.of)?.ratio.median;
+    const figures = [own, ratio.median].map((value) => value?.toFixed(2) ?? "");
+    return [
+      [
+        ...[bare.of, bare.program, duration(result.ours.wall.median), duration(result.theirs.wall.median)],
+        ...[verdict(result), ...figures, range(ratio), cpuRatio?.median.toFixed(2) ?? ""],
+        own === undefined ? "" : (own / ratio.median).toFixed(2),
+      ],
+    ];
+  });
+  return markdownTable([limitsHead, ...rows]);
 }
 
 /** Results as one table in Markdown. */

@@ -3,14 +3,14 @@ import type { Machine } from "../run/machine.ts";
 import { stability } from "./compare-reports.ts";
 import { markdownTable } from "./markdown-table.ts";
 import type { Report } from "./report.ts";
-import { formatTables, isMet } from "./table.ts";
+import { formatLimits, formatTables, isMet } from "./table.ts";
 
 const begin = "<!-- results: written by `npm run bench -- --write-page` -->";
 const end = "<!-- end of results -->";
 
 /**
- * Puts reports into a page, between the two marks that it has: all figures of the last, and how much they differ from the first.
- * @throws Error when the page has no marks
+ * Puts reports into a page, between the two marks that it has: all figures of the last, how much they differ from the first, and what limits them.
+ * @throws Error when the page has no marks, or no report is of a profile
  */
 export function writePage(page: string, reports: readonly [Report, ...Report[]]): void {
   const text = readFileSync(page, "utf8");
@@ -24,9 +24,30 @@ export function writePage(page: string, reports: readonly [Report, ...Report[]])
 
 /** What goes between the marks. */
 export function formatReports(reports: readonly [Report, ...Report[]]): string {
-  const last = reports.at(-1) ?? reports[0];
-  const again = reports.length > 1 ? [`### Once more\n\n${stability(reports[0], last)}`] : [];
-  return [...introduction(last), summary(last), ...again, formatTables(last.results, 3)].join("\n\n");
+  const [first, ...rest] = reports.filter(({ profile }) => profile !== "limits");
+  if (first === undefined || rest.length > 1) {
+    throw new Error(
+      `expected one report of a profile or two, found ${String(first === undefined ? 0 : 1 + rest.length)}`,
+    );
+  }
+  const last = rest[0] ?? first;
+  const again = rest.length > 0 ? [`### Once more\n\n${stability(first, last)}`] : [];
+  const limits = reports
+    .filter(({ profile }) => profile === "limits")
+    .slice(-1)
+    .map(limitsOf);
+  return [...introduction(last), summary(last), ...again, formatTables(last.results, 3), ...limits].join("\n\n");
+}
+
+/** What a report of limits has beside the others, which were measured at another time. */
+function limitsOf(report: Report): string {
+  return [
+    "### Limits",
+    "What the least reaches that Node has to do for it: programs with nothing of ours, which know beforehand where data is, check nothing, and write no tables. ✗: such a program misses the target, too. " +
+      "All ratios of a row are of the same run.",
+    ...introduction(report),
+    formatLimits(report.results),
+  ].join("\n\n");
 }
 
 function introduction(report: Report): string[] {

@@ -23,6 +23,14 @@ export interface Sides {
   readonly theirs: Run;
 }
 
+/** A program with nothing of ours that takes our side. */
+export interface Bare {
+  /** The name of the case whose least work it does. */
+  readonly of: string;
+  /** What it does. */
+  readonly program: string;
+}
+
 /** What is compared. */
 export interface Case extends Sides {
   readonly group: string;
@@ -31,6 +39,8 @@ export interface Case extends Sides {
   readonly profile: Profile;
   /** The most that `ours ÷ theirs` should be; `undefined`: none is set. */
   readonly target?: number;
+  /** In our place is the least that any such program has to do; `undefined`: it is ours. */
+  readonly bare?: Bare;
   /** What both need to begin at all; its median is taken off. */
   readonly startUp?: Sides;
   /** Looks at what our first run has made. Throws if it is wrong. */
@@ -52,6 +62,8 @@ export interface Result {
   readonly group: string;
   readonly name: string;
   readonly target?: number;
+  /** `ours` isn't ours, but this. */
+  readonly bare?: Bare;
   readonly runs: number;
   readonly ours: SideResult;
   readonly theirs: SideResult;
@@ -158,6 +170,7 @@ function resultOf(what: Case, pairs: readonly Pair[], all: readonly Pair[]): Res
     group: what.group,
     name: what.name,
     ...(what.target === undefined ? {} : { target: what.target }),
+    ...(what.bare === undefined ? {} : { bare: what.bare }),
     runs: pairs.length,
     ours,
     theirs,

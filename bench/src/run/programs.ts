@@ -8,6 +8,12 @@ import { runProgram } from "./run-program.ts";
 /** Words of a command line, made when it is run. */
 export type Words = () => readonly string[];
 
+/** The programs that do the least of what ours do. */
+const bareNames = ["copy", "recode", "change-file", "requests", "serve"] as const;
+
+/** One of the programs with nothing of ours. */
+export type BareName = (typeof bareNames)[number];
+
 /** The programs that are compared. */
 export class Programs {
   readonly #img: string;
@@ -30,6 +36,10 @@ export class Programs {
     for (const child of ["serve", "requests"]) {
       cpSync(fileURLToPath(new URL(`${child}.js`, import.meta.url)), join(directory, "dist", `${child}.mjs`));
     }
+    for (const bare of bareNames) {
+      const file = `bare-${bare}.cjs`;
+      cpSync(fileURLToPath(new URL(file, import.meta.url)), join(directory, "dist", file));
+    }
     // the native helper isn't part of the program
     symlinkSync(join(program, "node_modules"), join(directory, "node_modules"));
     return new Programs(join(directory, "dist", "img.js"), []);
@@ -43,6 +53,16 @@ export class Programs {
   /** The path of a part of the benchmark that runs by itself. */
   child(name: "serve" | "requests"): string {
     return join(this.#img, "..", `${name}.mjs`);
+  }
+
+  /** The path of a program with nothing of ours. */
+  bareProgram(name: BareName): string {
+    return join(this.#img, "..", `bare-${name}.cjs`);
+  }
+
+  /** Runs a program with nothing of ours. */
+  bare(name: BareName, words: Words): Run {
+    return this.#run(() => [process.execPath, this.bareProgram(name), ...words()]);
   }
 
   /** Runs `img`. */
