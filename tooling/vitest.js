@@ -20,9 +20,9 @@ export function packageTests(overrides = {}) {
         environment: "node",
         pool: "forks",
         maxWorkers: 2,
-        // Against hanging only: a busy machine must not fail a property that runs thousands of cases.
-        testTimeout: 180_000,
-        hookTimeout: 180_000,
+        // Against hanging only: a busy machine must not fail a property that runs thousands of cases, or QEMU's tools.
+        testTimeout: 600_000,
+        hookTimeout: 600_000,
         passWithNoTests: true,
         reporters: ["default", "json"],
         outputFile: { json: "test-results/vitest.json" },

@@ -279,7 +279,7 @@ async function runProgram(index: number): Promise<void> {
   }
 }
 
-test("bitmaps hold what QEMU's hold after the same programs, whoever writes", { timeout: 300_000 }, async () => {
+test("bitmaps hold what QEMU's hold after the same programs, whoever writes", async () => {
   for (let index = 0; index < programs; index++) {
     await runProgram(index);
   }

@@ -116,4 +116,4 @@ test("the same programs get the same answers with and without await, and leave t
   for (let index = 0; index < programs; index++) {
     await compareWorlds(index);
   }
-}, 600_000);
+});

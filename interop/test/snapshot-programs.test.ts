@@ -159,4 +159,4 @@ test("random programs with snapshots leave disks and snapshots as a model has th
   }
   console.log(`${String(programs)} programs, ${String(programs * stepsPerProgram)} operations, seed ${runSeed}`);
   expect(programs).toBeGreaterThan(0);
-}, 600_000);
+});

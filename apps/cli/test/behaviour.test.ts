@@ -13,7 +13,7 @@ let images: SampleImages;
 
 beforeAll(() => {
   images = new SampleImages();
-}, 120_000);
+});
 afterAll(() => {
   images.remove();
 });
@@ -134,12 +134,12 @@ describe("messages", () => {
   });
 });
 
-describe("interrupted", { timeout: 60_000 }, () => {
+describe("interrupted", () => {
   beforeAll(() => {
     images.create("large.raw", "512M", [], "raw");
     images.tool("qemu-io", ["-f", "raw", "-c", "write -P 1 0 512M", "large.raw"]);
     images.tool("qemu-img", ["convert", "-c", "-O", "qcow2", "large.raw", "large.qcow2"]);
-  }, 60_000);
+  });
 
   /** The program's exit code when a signal is sent to it as soon as its target is there. */
   async function convertAndInterrupt(signal: NodeJS.Signals): Promise<number | null> {

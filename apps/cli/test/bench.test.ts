@@ -33,7 +33,7 @@ function timeless({ code, stdout, stderr }: ToolResult): ToolResult {
   return { code, stdout: stdout.replace(/in \d+\.\d{3} seconds/, "in … seconds"), stderr };
 }
 
-describe("img bench, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img bench, next to qemu-img's", () => {
   const writes = [
     "-c 10",
     "-c 300 -d 1 --pattern=0x11",
@@ -108,7 +108,7 @@ describe("img bench, next to qemu-img's", { timeout: 60_000 }, () => {
   });
 });
 
-describe("img bench", { timeout: 60_000 }, () => {
+describe("img bench", () => {
   it("refuses what makes qemu-img hang or crash", () => {
     tool("qemu-img", ["create", "-q", "-f", "raw", "empty.raw", "0"], pair.ours);
     expect(img(["bench", "-d", "0", "b.qcow2"], pair.ours)).toMatchObject({ code: 1 });

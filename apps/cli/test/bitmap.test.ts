@@ -54,7 +54,7 @@ function expectSameBitmaps(name: string): void {
 
 const long = "x".repeat(1024);
 
-describe("img bitmap, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img bitmap, next to qemu-img's", () => {
   it.each([
     ["no action", ["a.qcow2", "b"]],
     ["nothing at all", []],

@@ -66,7 +66,7 @@ function expectSameImages(...names: readonly string[]): void {
   }
 }
 
-describe("img commit, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img commit, next to qemu-img's", () => {
   it.each([
     ["no file", []],
     ["two files", ["top.qcow2", "mid.qcow2"]],

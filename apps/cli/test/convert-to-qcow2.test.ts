@@ -56,7 +56,7 @@ let originals: string[];
 beforeAll(() => {
   pair = new ImagePair(make);
   originals = readdirSync(pair.ours);
-}, 60_000);
+});
 beforeEach(() => {
   pair.reset();
 });
@@ -80,7 +80,7 @@ function isSame(source: string, target: string): boolean {
 const onBase = ["-B", "base.qcow2", "-F", "qcow2"];
 const onOther = ["-B", "other.qcow2", "-F", "qcow2"];
 
-describe("img convert -O qcow2", { timeout: 60_000 }, () => {
+describe("img convert -O qcow2", () => {
   it.each([
     [[...onBase, "ov.qcow2"]],
     [[...onBase, "ov.raw"]],

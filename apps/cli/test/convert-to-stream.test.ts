@@ -12,7 +12,7 @@ let images: SampleImages;
 
 beforeAll(() => {
   images = new SampleImages();
-}, 120_000);
+});
 afterAll(() => {
   images.remove();
 });
@@ -26,7 +26,7 @@ function shell(command: string): ToolResult {
   return { code: status, stdout, stderr };
 }
 
-describe("img convert to the standard output", { timeout: 60_000 }, () => {
+describe("img convert to the standard output", () => {
   it.each([
     ["-O qcow2 a.qcow2"],
     ["-O raw a.qcow2"],

@@ -9,7 +9,7 @@ let images: SampleImages;
 
 beforeAll(() => {
   images = new SampleImages();
-}, 120_000);
+});
 afterAll(() => {
   images.remove();
 });
@@ -29,7 +29,7 @@ function leftovers(): string[] {
   return readdirSync(images.directory).filter((name) => name.includes("target") || name.endsWith(".part"));
 }
 
-describe("img convert", { timeout: 60_000 }, () => {
+describe("img convert", () => {
   it.each([
     [["a.qcow2"]],
     [["plain.qcow2"]],

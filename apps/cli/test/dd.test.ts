@@ -32,7 +32,7 @@ afterAll(() => {
 
 const outFormat = (args: readonly string[]): string => (args.includes("qcow2") ? "qcow2" : "raw");
 
-describe("img dd, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img dd, next to qemu-img's", () => {
   const inputs = ["a.qcow2", "a.raw", "odd.raw", "overlay.qcow2"];
   const ranges = [
     "",
@@ -105,7 +105,7 @@ describe("img dd, next to qemu-img's", { timeout: 60_000 }, () => {
   });
 });
 
-describe("img dd", { timeout: 60_000 }, () => {
+describe("img dd", () => {
   it("never writes what it reads", () => {
     const before = readFileSync(join(pair.ours, "a.raw"));
     expect(img(["dd", "if=a.raw", "of=a.raw", "count=1"], pair.ours).code).toBe(1);

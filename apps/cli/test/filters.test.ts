@@ -107,7 +107,7 @@ const compressed = "driver=compress,file.driver=qcow2,file.file.filename=o.qcow2
 const copying = "driver=copy-on-read,file.driver=qcow2,file.file.filename=o.qcow2";
 const everything = ["read 0 1k", "write 0 64k", "write 512k 1k", "read 0 1k", "write -z 64k 64k", "discard 0 64k"];
 
-describe("blkdebug, next to qemu-io's", { timeout: 60_000 }, () => {
+describe("blkdebug, next to qemu-io's", () => {
   it.each([
     ["rules from a file", ["write 0 64k", "write 0 64k", "info", "map"], "blkdebug:once.conf:a.qcow2"],
     ["no rules", everything, "blkdebug::a.qcow2"],
@@ -243,7 +243,7 @@ describe("blkdebug, next to qemu-io's", { timeout: 60_000 }, () => {
   });
 });
 
-describe("other filters, next to qemu-io's", { timeout: 60_000 }, () => {
+describe("other filters, next to qemu-io's", () => {
   it.each([
     ["null-co", ["write 0 64k", "read -P 0 0 1k", "map", "length"], "driver=null-co,size=1M,read-zeroes=on"],
     ["null-aio below raw", ["write 0 64k", "discard 0 1k", "length", "truncate 2M"], "driver=raw,file.driver=null-aio"],
@@ -322,7 +322,7 @@ describe("other filters, next to qemu-io's", { timeout: 60_000 }, () => {
   });
 });
 
-describe("the VM state, next to qemu-io's", { timeout: 60_000 }, () => {
+describe("the VM state, next to qemu-io's", () => {
   it("is written behind the disk and read there", () => {
     const lines = [
       "write -b 0 64k",

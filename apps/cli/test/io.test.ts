@@ -81,7 +81,7 @@ function commands(...lines: readonly string[]): string[] {
   return lines.flatMap((line) => ["-c", line]);
 }
 
-describe("img io, next to qemu-io", { timeout: 60_000 }, () => {
+describe("img io, next to qemu-io", () => {
   it.each([
     ["reads", ["read 0 64k", "read -P 1 0 64k", "read -P 2 0 1k", "read -v 0 40", "read -q 0 512", "read -C 0 1k"]],
     ["parts of patterns", ["read -P 1 -s 100 -l 10 0 1k", "read -P 1 -s 2000 0 1k", "read -P 1 -l 2000 0 1k"]],

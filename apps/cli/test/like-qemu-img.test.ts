@@ -6,7 +6,7 @@ let images: SampleImages;
 
 beforeAll(() => {
   images = new SampleImages();
-}, 120_000);
+});
 afterAll(() => {
   images.remove();
 });

@@ -35,7 +35,7 @@ beforeAll(() => {
   io("old.qcow2", "write -P 7 1M 64k");
   make("convert", "-f", "qcow2", "-O", "qcow2", "disk.qcow2", "leaky.qcow2");
   leak(join(originals, "leaky.qcow2"));
-}, 60_000);
+});
 
 afterAll(() => {
   rmSync(root, { recursive: true, force: true });

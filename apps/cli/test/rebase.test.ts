@@ -76,7 +76,7 @@ function expectSameContents(name: string): void {
 
 const long = (length: number): string => "x".repeat(length);
 
-describe("img rebase, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img rebase, next to qemu-img's", () => {
   it.each([
     ["no file", ["-b", "other.qcow2"]],
     ["two files", ["-u", "top.qcow2", "mid.qcow2"]],

@@ -78,7 +78,7 @@ function expectSameDisk(name: keyof typeof images): void {
 
 const names = Object.keys(images) as (keyof typeof images)[];
 
-describe("img resize, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img resize, next to qemu-img's", () => {
   const sizes = ["2M", "+1M", "+512", "1536k", "1M", "+0", "512k", "-512", "-1M", "-600k", "+100"];
   it.each(names.flatMap((name) => sizes.map((size) => [name, size] as const)))("%s %s", (name, size) => {
     expectSame(name, "-f", images[name], name, size);
@@ -148,7 +148,7 @@ describe("img resize, next to qemu-img's", { timeout: 60_000 }, () => {
   });
 });
 
-describe("img resize", { timeout: 60_000 }, () => {
+describe("img resize", () => {
   const contents = (): Record<string, string> =>
     Object.fromEntries(
       readdirSync(pair.ours).map((name) => [

@@ -52,7 +52,7 @@ function expectSameImages(name: string): void {
   expectSame("-l", name);
 }
 
-describe("img snapshot, next to qemu-img's", { timeout: 60_000 }, () => {
+describe("img snapshot, next to qemu-img's", () => {
   it.each([
     ["the list of an image without any", ["a.qcow2"]],
     ["the list, asked for", ["-l", "with.qcow2"]],

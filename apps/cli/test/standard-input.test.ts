@@ -50,12 +50,12 @@ beforeAll(() => {
   const backwards = Array.from({ length: 48 }, (_, index) => `write -P ${String(index + 1)} ${String(47 - index)}M 1M`);
   tool("qemu-io", [...backwards.flatMap((each) => ["-c", each]), "backwards.qcow2"], directory);
   tool("qemu-img", ["convert", "-O", "raw", "backwards.qcow2", "backwards.raw"], directory);
-}, 60_000);
+});
 afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-describe("a source that is called -", { timeout: 60_000 }, () => {
+describe("a source that is called -", () => {
   it.each(["disk.qcow2", "compressed.qcow2", "disk.raw"])("is %s, through a pipe", (name) => {
     expect(pipe(read(name), "convert", "-O", "raw", "-", "out.raw")).toEqual({ code: 0, stdout: "", stderr: "" });
     expect(Buffer.compare(read("out.raw"), read("disk.raw"))).toBe(0);

@@ -129,4 +129,4 @@ test("whatever a client sends, and however it is cut, the server ends the connec
   // nothing that a client sends makes the disk itself fail
   expect(failures).toEqual([]);
   expect(server.connectionCount).toBe(0);
-}, 120_000);
+});
