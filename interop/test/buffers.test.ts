@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runSync, type FormatAccess } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
+import { formatExport } from "@img/nbd";
 import {
   addBitmapSync,
   applySnapshotSync,
@@ -21,6 +22,7 @@ import {
   infoImageFileSync,
   mapImageFileSync,
   measureImageFileSync,
+  openImage,
   openImageSync,
   rebaseImageFileSync,
   repairImageFileSync,
@@ -28,7 +30,9 @@ import {
   type ImageSpec,
 } from "@img/operations/node";
 import { BufferMeter } from "../src/buffer-meter.ts";
+import { runClient } from "../src/run-client.ts";
 import { runTool } from "../src/run-tool.ts";
+import { serveNbd } from "../src/serve-nbd.ts";
 import { TemporaryDirectory } from "../src/temporary-directory.ts";
 
 const MiB = 1024 * 1024;
@@ -37,13 +41,28 @@ const GiB = 1024 * MiB;
 /** What the page promises, in bytes, by operation. */
 const promised = new Map(
   [
-    ...readFileSync(new URL("../../docs/memory.md", import.meta.url), "utf8").matchAll(
-      /^\| (?!Operation)([^|]*[^| ]) +\| ([\d.]+) +\|$/gm,
-    ),
+    ...(readFileSync(new URL("../../docs/memory.md", import.meta.url), "utf8")
+      .split("## The whole process")[0]
+      ?.matchAll(/^\| (?!Operation)([^|]*[^| ]) +\| ([\d.]+) +\|$/gm) ?? []),
   ].map(([, name = "", bound]) => [name, Number(bound) * MiB]),
 );
 
 const seen = new Set<string>();
+
+/** Runs an operation and expects that it asks for as much as the page says at most, and for something. */
+async function keepsPromise(name: string, what: string, run: () => unknown): Promise<void> {
+  seen.add(name);
+  const meter = new BufferMeter();
+  try {
+    await run();
+  } finally {
+    meter[Symbol.dispose]();
+  }
+  const { total, largest } = meter.count;
+  console.log(`${name}, ${what}: ${(total / MiB).toFixed(2)} MiB, largest ${String(largest / 1024)} KiB`);
+  expect(total).toBeGreaterThan(0);
+  expect(total / MiB).toBeLessThanOrEqual((promised.get(name) ?? 0) / MiB);
+}
 
 describe.each([64, 128])("buffers for a disk of %d GiB with all its tables", (size) => {
   let directory: TemporaryDirectory;
@@ -82,20 +101,7 @@ describe.each([64, 128])("buffers for a disk of %d GiB with all its tables", (si
     }
   }
 
-  /** Runs an operation and expects that it asks for as much as the page says at most, and for something. */
-  async function keeps(name: string, run: () => unknown): Promise<void> {
-    seen.add(name);
-    const meter = new BufferMeter();
-    try {
-      await run();
-    } finally {
-      meter[Symbol.dispose]();
-    }
-    const { total, largest } = meter.count;
-    console.log(`${name}, ${String(size)} GiB: ${(total / MiB).toFixed(2)} MiB, largest ${String(largest / 1024)} KiB`);
-    expect(total).toBeGreaterThan(0);
-    expect(total / MiB).toBeLessThanOrEqual((promised.get(name) ?? 0) / MiB);
-  }
+  const keeps = (name: string, run: () => unknown): Promise<void> => keepsPromise(name, `${String(size)} GiB`, run);
 
   test("are few where the disk is only looked at", async () => {
     await keeps("`info`", () => infoImageFileSync(spec("full")));
@@ -116,6 +122,26 @@ describe.each([64, 128])("buffers for a disk of %d GiB with all its tables", (si
     await keeps("`convert` to qcow2", () => convertImagesSync({ sources, target: target("qcow2") }));
     await keeps("`convert` in promises", () => convertImages({ sources, target: target("qcow2"), threads: 1 }));
     await keeps("`convert` an overlay", () => convertImagesSync({ sources: [spec("over")], target: target("raw") }));
+  });
+
+  test.each(["zlib", "zstd"])("are few where data are compressed and read again, by %s", async (type) => {
+    const sources = [spec("full")];
+    const packed = { path: file("packed"), format: "qcow2", createOptions: { compressionType: type } };
+    await keeps("`convert -c`", () => convertImagesSync({ sources, target: packed, compressed: true }));
+    await keeps("`convert -c` in promises", () =>
+      convertImages({ sources, target: packed, compressed: true, threads: 1 }),
+    );
+    runTool("qemu-img", ["check", "-q", file("packed")]);
+    expect(infoImageFileSync(spec("packed")).format).toBe("qcow2");
+    const target = { path: file("copied"), format: "raw" };
+    const compressed = [spec("packed")];
+    await keeps("`convert` of compressed data", () => convertImagesSync({ sources: compressed, target }));
+    await keeps("`convert` of compressed data in promises", () =>
+      convertImages({ sources: compressed, target, threads: 1 }),
+    );
+    await keeps("`compare` of compressed data", () => {
+      expect(compareImageFilesSync(spec("full"), spec("packed")).identical).toBe(true);
+    });
   });
 
   test("are few where images are made", async () => {
@@ -186,6 +212,58 @@ describe.each([64, 128])("buffers for a disk of %d GiB with all its tables", (si
         }
       });
     });
+  });
+
+  test("are few where 32 places at once are read and written all over", async () => {
+    copy("full");
+    const image = await openImage({ ...spec("work"), writable: true });
+    await keeps("random reads and writes, 32 at once", async () => {
+      let random = 1;
+      const work = async (buffer: Uint8Array): Promise<void> => {
+        for (let count = 0; count < 125; count++) {
+          random = (random * 48_271) % 2_147_483_647;
+          const offset = (random % Math.floor(image.size / 4096)) * 4096;
+          await (count % 2 === 0 ? image.read(buffer, offset) : image.write(buffer, offset));
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, () => work(new Uint8Array(4096))));
+    });
+    await image.close();
+  });
+});
+
+const KiB = 1024;
+
+describe.each([128, 256])("buffers for serving a disk of %d MiB", (size) => {
+  let directory: TemporaryDirectory;
+  beforeAll(() => {
+    directory = new TemporaryDirectory();
+    runTool("qemu-img", ["create", "-q", directory.file("data"), `${String(size)}M`]);
+    runTool("qemu-io", ["-f", "raw", "-c", `write -q -P 5 0 ${String(size)}M`, directory.file("data")]);
+    runTool("qemu-img", ["convert", "-O", "qcow2", directory.file("data"), directory.file("served")]);
+  });
+  afterAll(() => {
+    directory[Symbol.dispose]();
+  });
+
+  test.each([
+    ["NBD, one client, requests of up to 256 KiB", 1, 4 * KiB],
+    ["NBD, one client, requests of up to 256 KiB", 1, 64 * KiB],
+    ["NBD, one client, requests of up to 256 KiB", 1, 256 * KiB],
+    ["NBD, four clients, requests of up to 256 KiB", 4, 4 * KiB],
+    ["NBD, four clients, requests of up to 256 KiB", 4, 64 * KiB],
+    ["NBD, four clients, requests of up to 256 KiB", 4, 256 * KiB],
+  ])("are few: %s (%d connections, %d bytes)", async (name, connections, length) => {
+    for (const isRead of [true, false]) {
+      const image = await openImage({ path: directory.file("served"), format: "qcow2", writable: true });
+      await using served = await serveNbd(new Map([["", formatExport(image)]]), directory.file("socket"));
+      const ends = isRead ? [served.uri(), "null:"] : [directory.file("data"), served.uri()];
+      const args = [`--connections=${String(connections)}`, `--request-size=${String(length)}`, ...ends];
+      await keepsPromise(name, `${String(size)} MiB ${isRead ? "read" : "written"}`, () =>
+        runClient("nbdcopy", ...args),
+      );
+      await image.close();
+    }
   });
 });
 
