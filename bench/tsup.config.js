@@ -1,7 +1,5 @@
 import { programBuild } from "@img/tooling/tsup";
 
-const bare = ["copy", "recode", "change-file", "requests", "serve"];
-
 export default [
   programBuild({
     entry: { main: "src/main.ts", serve: "src/children/serve.ts", requests: "src/children/requests.ts" },
@@ -9,7 +7,13 @@ export default [
   }),
   // In the older module format, which Node starts faster: nothing but the least time is wanted of them.
   programBuild({
-    entry: Object.fromEntries(bare.map((name) => [`bare-${name}`, `src/children/bare/${name}.ts`])),
+    entry: {
+      "bare-copy": "src/children/bare/copy.ts",
+      "bare-recode": "src/children/bare/recode.ts",
+      "bare-change-file": "src/children/bare/change-file.ts",
+      "bare-requests": "src/children/bare/requests.ts",
+      "bare-serve": "src/children/bare/serve.ts",
+    },
     format: "cjs",
     clean: false,
   }),

@@ -24,7 +24,7 @@ export interface Sides {
 }
 
 /** A program with nothing of ours that takes our side. */
-export interface Bare {
+interface Bare {
   /** The name of the case whose least work it does. */
   readonly of: string;
   /** What it does. */
