@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { programBuild } from "@img/tooling/tsup";
 import { build } from "tsup";
@@ -199,23 +199,58 @@ const noClock = {
  *
  * @type {Plugin}
  */
-const onlyReading = {
-  name: "only-reading",
-  setup(bundler) {
-    bundler.onResolve({ filter: /^\.\.?\/(write|check|create)\// }, ({ path, importer }) => {
-      const target = resolve(dirname(importer), path);
-      const inside = /\/packages\/qcow2\/src\/(write|check|create)\//;
-      return inside.test(target) && !inside.test(importer) ? { path: target, namespace: "left-out" } : undefined;
-    });
-    bundler.onLoad({ filter: /./, namespace: "left-out" }, ({ path }) => ({
-      contents: [...readFileSync(path, "utf8").matchAll(/^export (?:function\*?|class|const) (\w+)/gm)]
-        .map(([, name]) => `export function ${name}() { throw new Error("${name} isn't part of this program"); }`)
-        .join("\n"),
-    }));
-  },
-};
+const onlyReading = leavingOut(/\/qcow2\/src\/(write|check|create)\//);
 
-const verbFiles = verbs.map((verb) => [`verb-${verb}`, `src/verbs/${verb}.ts`]);
+/**
+ * Leaves out what opens qcow2 images: that isn't needed to make one, as long as nothing is preallocated and no image is below.
+ *
+ * @type {Plugin}
+ */
+const onlyMaking = leavingOut(/\/qcow2\/src\/open\/open-image\.ts$/);
+
+/**
+ * Leaves out what reads and writes disks, and what makes and checks images: for giving an image another name for what is below.
+ *
+ * @type {Plugin}
+ */
+const onlyNaming = leavingOut(
+  new RegExp(
+    [
+      "qcow2/src/((check|create)/|amend/amend-image|host-regions|vm-state)",
+      "qcow2/src/write/(bitmaps/bitmap-changes|clear-clusters|make-empty|preallocate|prepare-write|resize|try-prepare-write|write-compressed)",
+      "qcow2/src/write/snapshots/(apply|create|delete)-snapshot",
+      "operations/src/rebase/rebase-job",
+    ]
+      .map((path) => `/packages/${path}`)
+      .join("|"),
+  ),
+);
+
+/**
+ * Leaves out files that a program has no use for. What stands there instead is never called.
+ *
+ * @param {RegExp} files matches their whole names; what they import from each other needs no replacement
+ * @returns {Plugin}
+ */
+function leavingOut(files) {
+  return {
+    name: "leaving-out",
+    setup(bundler) {
+      bundler.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
+        const target = resolve(dirname(importer), path);
+        return files.test(target) && !files.test(importer) ? { path: target, namespace: "left-out" } : undefined;
+      });
+      bundler.onLoad({ filter: /./, namespace: "left-out" }, ({ path }) => ({
+        contents: [...readFileSync(path, "utf8").matchAll(/^export (?:function\*?|class|const) (\w+)/gm)]
+          .map(([, name]) => `export function ${name}() { throw new Error("${name} isn't part of this program"); }`)
+          .join("\n"),
+      }));
+    },
+  };
+}
+
+/** Files of verbs that are made without something that others need, by the name of the source. */
+const smallVerbs = { info: onlyReading, "create-empty": onlyMaking, "rebase-unsafe": onlyNaming };
 
 /**
  * @param {import("tsup").Options & { entry: Record<string, string> }} options
@@ -256,20 +291,26 @@ function bundle(options) {
   };
 }
 
-/** The pages of the manual, as the program prints them. */
-function writeManual() {
-  const program = fileURLToPath(new URL("dist/img.js", import.meta.url));
-  const directory = new URL("dist/man/", import.meta.url);
+/**
+ * The pages of the manual, as the program prints them.
+ *
+ * @param {string} outDir
+ */
+function writeManual(outDir) {
+  const program = join(outDir, "img.js");
+  const directory = join(outDir, "man");
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory);
   for (const verb of ["", ...verbs]) {
     const page = execFileSync(process.execPath, [program, "help", "--man", ...(verb === "" ? [] : [verb])]);
-    writeFileSync(new URL(verb === "" ? "img.1" : `img-${verb}.1`, directory), page);
+    writeFileSync(join(directory, verb === "" ? "img.1" : `img-${verb}.1`), page);
   }
 }
 
-export default {
+/** @param {import("tsup").Options} options as given on the command line */
+export default ({ outDir = fileURLToPath(new URL("dist", import.meta.url)) }) => ({
   ...bundle({
+    outDir,
     entry: {
       img: "src/img.ts",
       program: "src/main.ts",
@@ -277,14 +318,27 @@ export default {
       "import-module": "src/plugins/import-module.ts",
       "nbd-client": "../../packages/nbd/src/node/open-nbd.ts",
       "node-worker": "../../packages/operations/src/node-worker.ts",
-      ...Object.fromEntries(verbFiles.filter(([name]) => name !== "verb-info")),
+      ...Object.fromEntries(
+        verbs
+          .filter((verb) => !Object.hasOwn(smallVerbs, verb))
+          .map((verb) => [`verb-${verb}`, `src/verbs/${verb}.ts`]),
+      ),
     },
     clean: true,
   }),
   async onSuccess() {
-    await build(bundle({ entry: { "verb-info": "src/verbs/info.ts" }, esbuildPlugins: [onlyReading], config: false }));
+    for (const [name, plugin] of Object.entries(smallVerbs)) {
+      await build(
+        bundle({
+          entry: { [`verb-${name}`]: `src/verbs/${name}.ts` },
+          esbuildPlugins: [plugin],
+          outDir,
+          config: false,
+        }),
+      );
+    }
     // The sources are ES modules, what is made of them isn't.
-    writeFileSync(new URL("dist/package.json", import.meta.url), '{ "type": "commonjs" }\n');
-    writeManual();
+    writeFileSync(join(outDir, "package.json"), '{ "type": "commonjs" }\n');
+    writeManual(outDir);
   },
-};
+});

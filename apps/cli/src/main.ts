@@ -80,6 +80,6 @@ async function runVerb(
   const named = [...pluginsBefore, ...parsed.values("plugin")];
   const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
   const withPlugins = parsed.withPlugins(withNbd(plugins));
-  const { run } = await verb.load();
+  const { run } = await verb.load(withPlugins);
   return run({ args: withPlugins, ...surroundings });
 }

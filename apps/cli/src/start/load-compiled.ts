@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { isAscii } from "node:buffer";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname } from "node:path";
 import { Script } from "node:vm";
@@ -29,7 +30,7 @@ export function loadCompiled(file: string, env: NodeJS.ProcessEnv = process.env)
     return load(file) as unknown;
   }
   const cachedData = code.read();
-  const script = new Script(`(function (exports, require, module, __filename, __dirname) { ${text}\n})`, {
+  const script = new Script(text, {
     filename: file,
     ...(cachedData === undefined ? {} : { cachedData }),
   });
@@ -48,13 +49,34 @@ export function loadCompiled(file: string, env: NodeJS.ProcessEnv = process.env)
   return module.exports;
 }
 
-/** The text of a file, and words that are others when the file is another one. */
+/** What `require` puts around the text of a module. */
+const around = ["(function (exports, require, module, __filename, __dirname) { ", "\n})"] as const;
+
+/**
+ * The text of a file as a function, and words that are others when the file is another one. Texts of hundreds of kilobytes are copied no more than
+ * needed: what young objects take decides whether so short a run collects garbage.
+ */
 function readSource(path: string): { readonly text: string; readonly words: string } {
   const file = openSync(path, "r");
   try {
     const { size, mtimeMs, ctimeMs, ino } = fstatSync(file);
-    return { text: readFileSync(file, "utf8"), words: [size, mtimeMs, ctimeMs, ino].join(" ") };
+    const [before, after] = around;
+    const bytes = Buffer.allocUnsafeSlow(before.length + size + after.length);
+    bytes.write(before, "latin1");
+    const end = before.length + readAll(file, bytes.subarray(before.length, before.length + size));
+    bytes.write(after, end, "latin1");
+    const whole = bytes.subarray(0, end + after.length);
+    return { text: whole.toString(isAscii(whole) ? "latin1" : "utf8"), words: [size, mtimeMs, ctimeMs, ino].join(" ") };
   } finally {
     closeSync(file);
   }
+}
+
+/** @returns how many bytes there were: fewer than there is room for when the file is being changed */
+function readAll(file: number, into: Uint8Array): number {
+  let done = 0;
+  for (let got = 1; got > 0 && done < into.length; done += got) {
+    got = readSync(file, into, done, into.length - done, null);
+  }
+  return done;
 }

@@ -31,5 +31,9 @@ export interface Verb {
   readonly lastIsOperand?: boolean;
   /** Exit codes other than 0 success and 1 failure, for the help. */
   readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
-  load(): Promise<VerbModule>;
+  /**
+   * Loads what does it.
+   * @param args - what it is going to be run with: some uses need less than others. Default: whatever may come
+   */
+  load(args?: ParsedArguments): Promise<VerbModule>;
 }

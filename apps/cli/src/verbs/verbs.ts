@@ -1,4 +1,5 @@
 import * as common from "./common-options.ts";
+import { makesEmptyImage } from "../values/makes-empty-image.ts";
 import type { Verb } from "./verb.ts";
 
 /** All verbs, in the order of the help. */
@@ -231,7 +232,7 @@ export const verbs: readonly Verb[] = [
       common.object,
       common.help,
     ],
-    load: () => import("./create.ts"),
+    load: (args) => (args !== undefined && makesEmptyImage(args) ? import("./create-empty.ts") : import("./create.ts")),
   },
   {
     name: "dd",
@@ -402,7 +403,7 @@ export const verbs: readonly Verb[] = [
       common.object,
       common.help,
     ],
-    load: () => import("./rebase.ts"),
+    load: (args) => (args?.has("u") === true ? import("./rebase-unsafe.ts") : import("./rebase.ts")),
   },
   {
     name: "resize",

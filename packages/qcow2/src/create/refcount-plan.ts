@@ -28,7 +28,7 @@ export class RefcountPlan {
   /** Where the search for free clusters goes on. */
   #free = 0;
   /** Cluster of each block; 0: there is none. */
-  #table: number[];
+  #table: Uint32Array<ArrayBuffer>;
   #tableCluster = 1;
   readonly #replaced: ImagePart[] = [];
 
@@ -37,7 +37,7 @@ export class RefcountPlan {
     this.#clusterSize = clusterSize;
     this.#refcountOrder = refcountOrder;
     this.#coverage = (clusterSize * 8) / 2 ** refcountOrder;
-    this.#table = new Array<number>(clusterSize / entryLength).fill(0);
+    this.#table = new Uint32Array(clusterSize / entryLength);
     this.#table[0] = 2;
     this.allocate(3 * clusterSize);
   }
@@ -69,10 +69,14 @@ export class RefcountPlan {
   /** The refcount table, its blocks, and what is left of replaced tables, as they have to be written. */
   parts(): readonly ImagePart[] {
     const garbage = this.#replaced.filter(({ offset }) => this.#used[offset / this.#clusterSize] !== 1);
-    const blocks = this.#table.flatMap((cluster, index) =>
-      cluster === 0 ? [] : [{ offset: cluster * this.#clusterSize, bytes: this.#serializeBlock(index) }],
-    );
-    return [...garbage, { offset: this.tableOffset, bytes: this.#serializeTable() }, ...blocks];
+    const parts = [...garbage, { offset: this.tableOffset, bytes: this.#serializeTable() }];
+    for (let index = 0; index < this.#table.length; index++) {
+      const cluster = this.#table[index] ?? 0;
+      if (cluster !== 0) {
+        parts.push({ offset: cluster * this.#clusterSize, bytes: this.#serializeBlock(index) });
+      }
+    }
+    return parts;
   }
 
   #find(count: number): number {
@@ -130,10 +134,8 @@ export class RefcountPlan {
     const start = blocksUsed * this.#coverage;
     const blockCount = this.#blocksFor(start);
     const perCluster = this.#clusterSize / entryLength;
-    const table = new Array<number>(alignUp(blockCount + Math.ceil(blockCount / 2), perCluster)).fill(0);
-    for (const [index, block] of this.#table.entries()) {
-      table[index] = block;
-    }
+    const table = new Uint32Array(alignUp(blockCount + Math.ceil(blockCount / 2), perCluster));
+    table.set(this.#table);
     table[newIndex] = newBlock;
     let next = start;
     for (let index = blocksUsed; index < blockCount; index++) {
