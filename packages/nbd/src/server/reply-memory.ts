@@ -1,8 +1,11 @@
-const slabLength = 1024 * 1024 + 64 * 1024;
+const MiB = 1024 * 1024;
+/** Bytes of a slab beyond a power of two: requests have such lengths, and there is a header before the data. */
+const spare = 64 * 1024;
+const slabLength = MiB + spare;
 /** Longest reply that shares a slab with others. */
 const sharedLimit = slabLength / 2;
-/** Bytes of slabs that are kept for reuse. */
-const keptBytes = 32 * 1024 * 1024;
+/** Bytes of slabs that are kept for reuse: one of the longest requests, or many of others. */
+const keptBytes = 32 * MiB + spare;
 /** Data of long reads begins at multiples of it, which makes copying faster. */
 const dataAlignment = 64;
 const alignFrom = 32 * 1024;
@@ -29,7 +32,7 @@ export class SlabPool {
   #bytes = 0;
 
   take(length: number): Slab {
-    const capacity = length <= slabLength ? slabLength : 2 ** Math.ceil(Math.log2(length)) + 64 * 1024;
+    const capacity = length <= slabLength ? slabLength : 2 ** Math.ceil(Math.log2(length - spare)) + spare;
     const slab = this.#free.get(capacity)?.pop();
     if (slab !== undefined) {
       this.#bytes -= capacity;

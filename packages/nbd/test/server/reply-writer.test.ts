@@ -33,6 +33,18 @@ function streamOf(ways: readonly ("at once" | "later" | "never")[], taken: numbe
   };
 }
 
+test("a reply takes little more memory than it has bytes, and the longest one's is used again", () => {
+  const pool = new SlabPool();
+  const memory = new ReplyMemory(pool);
+  for (const length of [2 ** 20, 2 ** 22, 2 ** 25]) {
+    const { slab, start, end } = memory.take(20, length);
+    expect(end - start).toBe(20 + length);
+    expect(slab.memory.length).toBeLessThanOrEqual(length + 2 ** 16);
+    memory.release({ slab, start, end });
+    expect(memory.take(20, length).slab).toBe(slab);
+  }
+});
+
 test("replies arrive whole and in order, whether the stream takes them at once or later", async () => {
   const way = fc.constantFrom("at once" as const, "later" as const);
   const reply = fc.record({ length: fc.integer({ min: 1, max: 3000 }), flush: fc.boolean(), wait: fc.boolean() });

@@ -16,7 +16,7 @@ export interface ComparisonJob extends PartJob {
 export interface CompareThreadsOptions {
   /** As for the comparison. Default `false`. */
   readonly strict?: boolean;
-  /** Threads that compare, the one included that was asked to; 1: that one alone. Default: one for each processor. */
+  /** Threads that compare, the one included that was asked to; 1: that one alone. Default: one for each processor, up to 4. */
   readonly threads?: number;
   /**
    * Where the module `node-worker.js` of this package is, for programs that are bundled. Default: beside the module that is running; where it

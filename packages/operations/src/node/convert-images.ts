@@ -56,7 +56,7 @@ export interface ConvertImagesSyncOptions
 /** What {@link convertImages} is to do. */
 export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
   /**
-   * Threads that may work on it; 1: this one does it all. Default: one for each processor. They copy parts of a raw target by themselves; for other
+   * Threads that may work on it; 1: this one does it all. Default: one for each processor, up to 4. They copy parts of a raw target by themselves; for other
    * targets they read compressed sources, beside this one, which writes. Short jobs need none.
    */
   readonly threads?: number;
