@@ -19,6 +19,9 @@ export type PartMessage = "begun" | "helped";
 /** What is expected to take less than this isn't worth threads, milliseconds: it would end when they begin. */
 const worthwhile = 80;
 
+/** Milliseconds before that is judged: a disk that begins with data may have little more. */
+const patience = 8;
+
 /** MiB. A small one keeps the buffers that inflating leaves behind from piling up. */
 const youngGeneration = 2;
 
@@ -30,7 +33,7 @@ export class PartThreads implements PartHelper {
   readonly #began = performance.now();
   #ended: Promise<void>[] | undefined;
   /** Threads that haven't begun to work. */
-  #starting = 0;
+  readonly #starting = new Set<Worker>();
   #helped = 0;
 
   /**
@@ -54,7 +57,7 @@ export class PartThreads implements PartHelper {
       this.#startIfWorthwhile(parts);
     }
     // a thread that starts asks this one for something several times: it would take long if nobody answered while there is work
-    if (this.#starting > 0) {
+    if (this.#starting.size > 0) {
       yield* perform({ label: "the event loop", async: () => new Promise<void>((resolve) => setImmediate(resolve)) });
     }
   }
@@ -62,7 +65,7 @@ export class PartThreads implements PartHelper {
   #startIfWorthwhile(parts: SharedParts): void {
     const { done, total } = parts;
     const elapsed = performance.now() - this.#began;
-    if (done === 0 || (elapsed / done) * (total - done) < worthwhile) {
+    if (done === 0 || elapsed < patience || (elapsed / done) * (total - done) < worthwhile) {
       return;
     }
     const count = existsSync(this.#entry) ? this.#count : 0;
@@ -76,22 +79,17 @@ export class PartThreads implements PartHelper {
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: youngGeneration },
     });
-    this.#starting++;
-    let isStarting = true;
-    const began = (): void => {
-      this.#starting -= isStarting ? 1 : 0;
-      isStarting = false;
-    };
+    this.#starting.add(worker);
     return new Promise((resolve) => {
       worker.on("message", (message: PartMessage) => {
-        began();
+        this.#starting.delete(worker);
         this.#helped += message === "helped" ? 1 : 0;
       });
       worker.on("error", () => {
         // the event that follows says the same
       });
       worker.on("exit", () => {
-        began();
+        this.#starting.delete(worker);
         resolve();
       });
     });
@@ -100,7 +98,15 @@ export class PartThreads implements PartHelper {
   *end(): Io<void> {
     const ended = this.#ended;
     if (ended !== undefined && ended.length > 0) {
-      yield* perform({ label: "helping threads", async: () => Promise.all(ended) });
+      yield* perform({ label: "helping threads", async: () => this.#allEnded(ended) });
     }
+  }
+
+  /** Who still starts comes too late. If it has taken a part in the meantime, that isn't finished, which is as good as not begun. */
+  async #allEnded(ended: readonly Promise<void>[]): Promise<void> {
+    for (const worker of this.#starting) {
+      void worker.terminate();
+    }
+    await Promise.all(ended);
   }
 }
