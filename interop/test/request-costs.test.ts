@@ -1,4 +1,4 @@
-import { createHook } from "node:async_hooks";
+import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MemoryStorage, type FormatAccess } from "@img/format-core";
 import { qcow2, type Qcow2CreateOptions } from "@img/qcow2";
@@ -19,36 +19,37 @@ afterAll(() => {
   directory[Symbol.dispose]();
 });
 
-/** Promises that are made from the call on until what it gives is settled, without the one that is made to wait for it. */
-function countPromises(run: () => Promise<unknown>): Promise<number> {
+/** Tells what was caused by a measured call from what else the process does meanwhile, such as reporting tests. */
+const measured = new AsyncLocalStorage<symbol>();
+
+/** Counts the promises that `run` causes, also those that are made after it has returned, until `stop`. */
+function startCounting<T>(run: () => T): { readonly result: T; stop(): number } {
+  const token = Symbol("measured");
   let count = 0;
   const hook = createHook({
     init: (_id, type) => {
-      count += type === "PROMISE" ? 1 : 0;
+      count += type === "PROMISE" && measured.getStore() === token ? 1 : 0;
     },
-  });
-  return new Promise((resolve, reject) => {
-    // when whoever asked is waiting already, which takes promises as well
-    setImmediate(() => {
-      hook.enable();
-      run().then(() => {
-        hook.disable();
-        resolve(count - 1);
-      }, reject);
-    });
-  });
+  }).enable();
+  const result = measured.run(token, run);
+  return {
+    result,
+    stop: () => {
+      hook.disable();
+      return count;
+    },
+  };
+}
+
+/** Promises that are made from the call on until what it gives is settled. */
+async function countPromises(run: () => Promise<unknown>): Promise<number> {
+  const counting = startCounting(run);
+  await counting.result;
+  return counting.stop();
 }
 
 function countPromisesSync(run: () => void): number {
-  let count = 0;
-  const hook = createHook({
-    init: (_id, type) => {
-      count += type === "PROMISE" ? 1 : 0;
-    },
-  }).enable();
-  run();
-  hook.disable();
-  return count;
+  return startCounting(run).stop();
 }
 
 /** An image on a file, with its first 4 MiB written. */
