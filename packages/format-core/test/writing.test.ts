@@ -1,6 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   ImgError,
   MemoryStorage,
@@ -329,6 +329,71 @@ describe.each(bothWorlds)("changing an image in the $name world", (world) => {
     expected.set(pattern(2 * block + 100), block);
     expectBytes(await contentsOf(image, world), expected);
     expect([...image.driver.blocks.keys()]).toEqual([1, 2, 3]);
+  });
+
+  it("compresses without changing anything, and stores when asked to", async () => {
+    const image = emptyImage(3 * block);
+    const log: string[] = [];
+    Object.defineProperties(image.driver, {
+      compressedBlockSize: { value: block },
+      writeCompressed: {
+        *value(from: IoVector, offset: number): Io<void> {
+          log.push(`write ${String(offset)} ${String(from.length)}`);
+        },
+      },
+    });
+    const from = IoVector.single(pattern(block));
+    const both = await run(image.io.prepareCompressed(from, block));
+    expect(log).toEqual([]);
+    await run(both());
+    expect(log.splice(0)).toEqual([`write ${String(block)} ${String(block)}`]);
+
+    Object.defineProperty(image.driver, "prepareCompressed", {
+      *value(_: IoVector, offset: number): Io<() => Io<void>> {
+        log.push(`compress ${String(offset)}`);
+        return function* () {
+          log.push(`store ${String(offset)}`);
+        };
+      },
+    });
+    const first = await run(image.io.prepareCompressed(from, 0));
+    const second = await run(image.io.prepareCompressed(from, 2 * block));
+    await run(second());
+    await run(first());
+    expect(log).toEqual(["compress 0", `compress ${String(2 * block)}`, `store ${String(2 * block)}`, "store 0"]);
+    await expect(run(image.io.prepareCompressed(from, 1))).rejects.toThrow(RangeError);
+    await expect(run(image.io.prepareCompressed(from, 3 * block))).rejects.toMatchObject({
+      code: "ERR_IMG_OUT_OF_RANGE",
+    });
+  });
+
+  it("says when all of a write has its place, before that is written", async () => {
+    const image = emptyImage(4 * block);
+    for (const [offset, length] of [
+      [0, 3 * block],
+      [block / 2, block],
+      [0, block],
+    ] as const) {
+      image.driver.log.length = 0;
+      const before = image.driver.blocks.size;
+      let placed = 0;
+      let prepared = 0;
+      await run(
+        image.io.write(IoVector.single(pattern(length)), offset, () => {
+          placed++;
+          prepared = image.driver.blocks.size;
+        }),
+      );
+      expect(placed).toBe(1);
+      // what isn't committed yet isn't there yet
+      expect(prepared).toBeLessThanOrEqual(image.driver.blocks.size);
+      expect(image.driver.blocks.size).toBeGreaterThanOrEqual(before);
+    }
+    const refused = vi.fn();
+    await expect(run(image.io.write(IoVector.single(pattern(1)), 4 * block, refused))).rejects.toMatchObject({
+      code: "ERR_IMG_OUT_OF_RANGE",
+    });
+    expect(refused).not.toHaveBeenCalled();
   });
 
   it("lets the driver look at data first, and hear when the write is over", async () => {

@@ -7,24 +7,12 @@ import { describe, expect, it } from "vitest";
 import { convertIo } from "../src/convert/convert.ts";
 import type { ConvertState, SourceReader } from "../src/convert/source-reader.ts";
 import { convert } from "../src/index.ts";
+import { seededDisk } from "./support/seeded-disk.ts";
 
 const KiB = 1024;
 
 async function open(storage: Storage, writable: boolean = false): Promise<FormatAccess> {
   return await raw.open(storage, { writable });
-}
-
-/** Bytes with runs of zeroes and of data, the way disks have them. */
-function disk(length: number, seed: number = 1): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let state = seed;
-  const next = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8;
-  for (let at = 0; at < length;) {
-    const run = 1 + (next() % (24 * KiB));
-    if (next() % 2 === 0) bytes.subarray(at, at + run).forEach((_, i, part) => (part[i] = 1 + (next() % 255)));
-    at += run;
-  }
-  return bytes;
 }
 
 function junk(length: number): Uint8Array {
@@ -69,7 +57,7 @@ describe("convert", () => {
         options,
         world,
         async (lengths, seed, chosen, how) => {
-          const contents = lengths.map((length, index) => disk(length, seed + index));
+          const contents = lengths.map((length, index) => seededDisk(length, seed + index));
           const expected = Buffer.concat(contents.map((bytes) => padded(bytes)));
           const wrap = (storage: MemoryStorage): Storage =>
             how === "promises"
@@ -120,7 +108,7 @@ describe("convert", () => {
   });
 
   it("writes everything when told that nothing may be sparse", async () => {
-    const bytes = disk(512 * KiB);
+    const bytes = seededDisk(512 * KiB);
     const target = new CountingStorage(sparseStorage(new Uint8Array(bytes.length)));
     const options = { sparse: 0, targetIsZero: true };
     const result = await convert([await open(sparseStorage(bytes))], await open(target, true), options);
@@ -141,23 +129,23 @@ describe("convert", () => {
 
   it("keeps what a larger target has behind the end", async () => {
     const target = new MemoryStorage(junk(8192));
-    await convert([await open(new MemoryStorage(disk(4096)))], await open(target, true));
+    await convert([await open(new MemoryStorage(seededDisk(4096)))], await open(target, true));
     expect(Buffer.compare(target.toUint8Array().subarray(4096), junk(8192).subarray(4096))).toBe(0);
   });
 
   it("refuses a target that is too small before it writes anything", async () => {
     const target = new CountingStorage(new MemoryStorage(junk(4096)));
-    const source = await open(new MemoryStorage(disk(4097)));
+    const source = await open(new MemoryStorage(seededDisk(4097)));
     await expect(convert([source], await open(target, true))).rejects.toMatchObject({ code: "ERR_IMG_NO_SPACE" });
     expect(target.calls("write", "writeZeroes", "resize")).toBe(0);
   });
 
   it("refuses to write what it reads", async () => {
-    const storage = new MemoryStorage(disk(4096));
+    const storage = new MemoryStorage(seededDisk(4096));
     const same = await open(storage);
     await expect(convert([same], await open(storage, true))).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
-    const a = new MemoryStorage(disk(4096), { identity: "one" });
-    const b = new MemoryStorage(disk(4096), { identity: "one" });
+    const a = new MemoryStorage(seededDisk(4096), { identity: "one" });
+    const b = new MemoryStorage(seededDisk(4096), { identity: "one" });
     await expect(convert([await open(a)], await open(b, true))).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });
   });
 
@@ -199,7 +187,7 @@ describe("convert", () => {
   it("tells progress that never goes back and ends with everything", async () => {
     const seen: number[] = [];
     const length = 1000 * KiB;
-    const source = await open(new DelayStorage(sparseStorage(disk(length))));
+    const source = await open(new DelayStorage(sparseStorage(seededDisk(length))));
     const target = await open(new DelayStorage(new MemoryStorage(new Uint8Array(length))), true);
     await convert([source], target, {
       chunkSize: 16 * KiB,
@@ -228,7 +216,7 @@ describe("convert", () => {
   });
 
   it("lets somebody else read, and reads by itself what that one can't", async () => {
-    const bytes = disk(1024 * KiB);
+    const bytes = seededDisk(1024 * KiB);
     const memory = new MemoryStorage(new Uint8Array(bytes.length));
     const allocated: Uint8Array[] = [];
     const told: ConvertState[] = [];

@@ -35,6 +35,7 @@ import { loadBitmapTable } from "./bitmaps/bitmap-table.ts";
 import { findUsableBitmap } from "./bitmaps/find-bitmap.ts";
 import type { BitmapEntry } from "./bitmaps/load-bitmaps.ts";
 import { readBitmap, type DirtyExtent } from "./bitmaps/read-bitmap.ts";
+import type { ClusterCodec } from "./codecs/codec.ts";
 import { amendImage, type AmendTarget } from "./amend/amend-image.ts";
 import type { OnAmendProgress, Qcow2AmendOptions } from "./amend/amend-options.ts";
 import { headerWithBacking, type BackingReference } from "./amend/change-backing.ts";
@@ -74,7 +75,7 @@ import { applySnapshot } from "./write/snapshots/apply-snapshot.ts";
 import { createSnapshot, type NewSnapshot } from "./write/snapshots/create-snapshot.ts";
 import { deleteSnapshot } from "./write/snapshots/delete-snapshot.ts";
 import type { SnapshotTarget } from "./write/snapshots/snapshot-target.ts";
-import { writeCompressed } from "./write/write-compressed.ts";
+import { prepareCompressed, writeCompressed, type CompressedTarget } from "./write/write-compressed.ts";
 
 /** What `qcow2.open` makes an image of. */
 export interface Qcow2ImageParts extends Omit<ImageTablesParts, "header"> {
@@ -226,17 +227,36 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *writeCompressed(from: IoVector, offset: GuestOffset): Io<void> {
+    const target = yield* this.#compressedTarget();
+    this.#writing().bitmaps.mark(offset, from.length);
+    yield* writeCompressed(target, yield* this.#loadedCodec(), from, offset);
+  }
+
+  *prepareCompressed(from: IoVector, offset: GuestOffset): Io<() => Io<void>> {
+    const target = yield* this.#compressedTarget();
+    const store = yield* prepareCompressed(target, yield* this.#loadedCodec(), from, offset);
+    return () => {
+      this.#writing().bitmaps.mark(offset, from.length);
+      return store();
+    };
+  }
+
+  /** @throws ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed clusters */
+  *#compressedTarget(): Io<CompressedTarget> {
     const writer = this.#writing();
     yield* writer.ready();
-    writer.bitmaps.mark(offset, from.length);
+    if (this.#space === undefined || writer.context.layout.externalDataFile) {
+      throw new ImgError("ERR_IMG_UNSUPPORTED", "an image with an external data file can't hold compressed clusters");
+    }
+    return { context: writer.context, space: this.#space, writePlain: (part, at) => this.#writePlain(part, at) };
+  }
+
+  *#loadedCodec(): Io<ClusterCodec> {
     const codec = this.#parts.codec(this.#header.compressionType);
     if (codec.load !== undefined) {
       yield* perform({ label: codec.name, async: () => codec.load?.(), sync: () => undefined });
     }
-    if (this.#space !== undefined) {
-      const plain = (part: IoVector, at: number): Io<void> => this.#writePlain(part, at);
-      yield* writeCompressed(writer.context, this.#space, codec, from, offset, plain);
-    }
+    return codec;
   }
 
   *#writePlain(from: IoVector, offset: number): Io<void> {

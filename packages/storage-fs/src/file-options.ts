@@ -32,9 +32,9 @@ export interface FileAccessOptions {
   /** Default `"cached"`. */
   readonly blocking?: BlockingPolicy;
   /**
-   * After so many bytes that were written at once (`blocking` and the synchronous methods say when), the host is asked to begin writing them to the
-   * disk, so that {@link FileStorage.sync} has less to wait for in the end. For files that are written once, from the beginning to the end. Needs the
-   * native helper, and has no meaning with direct I/O. Default `Infinity`: the host decides when.
+   * After so many bytes that were written, the host is asked to begin writing them to the disk, so that {@link FileStorage.sync} has less to wait for in
+   * the end. For files that are written once, from the beginning to the end. Asking may block: where `blocking` is `"never"`, nothing is asked. Needs
+   * the native helper, and has no meaning with direct I/O. Default `Infinity`: the host decides when.
    */
   readonly writeBehind?: number;
   /** Default `"auto"`. */

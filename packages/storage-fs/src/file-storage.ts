@@ -178,7 +178,6 @@ export class FileStorage implements SyncStorage {
       throw this.#use.failed(error, () => doingRange("write", offset, from.length));
     }
     wrote(file, from, offset, epoch, undefined);
-    file.behind?.wrote(offset, from.length);
   }
 
   /** `ERR_IMG_UNSUPPORTED` without the native helper, or where the file system can't. */
@@ -339,6 +338,7 @@ function wrote(file: OpenFile, from: IoVector, offset: number, epoch: number, er
     file.measure();
   } else if (from.length > 0) {
     file.wrote(offset + from.length, epoch);
+    file.behind?.wrote(offset, from.length);
   }
 }
 

@@ -43,8 +43,9 @@ function longestAtOnce({ blocking, fileSystem }: OpenFileFacts): number {
   }
 }
 
-function writeBehind({ native, writable, direct, fd, writeBehind: limit }: OpenFileFacts): WriteBehind | undefined {
-  if (native === undefined || !writable || direct || limit === Infinity) {
+function writeBehind(facts: OpenFileFacts): WriteBehind | undefined {
+  const { native, writable, direct, blocking, fd, writeBehind: limit } = facts;
+  if (native === undefined || !writable || direct || blocking === "never" || limit === Infinity) {
     return undefined;
   }
   return new WriteBehind(limit, (offset, length) => {

@@ -36,16 +36,19 @@ describe("a file that is written behind", () => {
     vi.restoreAllMocks();
   });
 
-  /** Writes 256 KiB in 16 pieces; returns the ranges that the host was asked to begin with. */
-  async function written(options: FileCreateOptions): Promise<unknown[]> {
+  /** Writes 256 KiB piece by piece; returns the ranges that the host was asked to begin with. */
+  async function written({
+    piece = 16 * KiB,
+    ...options
+  }: FileCreateOptions & { readonly piece?: number }): Promise<unknown[]> {
     const native = loadNative();
     const begin = native === undefined ? undefined : vi.spyOn(native, "beginWriting");
     const path = join(directory, "file");
     const bytes = pattern(256 * KiB);
     {
       await using storage = await FileStorage.create(path, { overwrite: true, ...options });
-      for (let at = 0; at < bytes.length; at += 16 * KiB) {
-        await storage.write(IoVector.single(bytes.subarray(at, at + 16 * KiB)), at);
+      for (let at = 0; at < bytes.length; at += piece) {
+        await storage.write(IoVector.single(bytes.subarray(at, at + piece)), at);
       }
       await storage.sync();
     }
@@ -60,7 +63,14 @@ describe("a file that is written behind", () => {
     );
   });
 
-  it("is written as ever without that, without the helper, and where nothing is done at once", async () => {
+  it.runIf(hasNative)("has the host begin with what the thread pool has written, too", async () => {
+    expect(await written({ blocking: "small", writeBehind: 64 * KiB, piece: 128 * KiB })).toEqual([
+      [0, 128 * KiB],
+      [128 * KiB, 128 * KiB],
+    ]);
+  });
+
+  it("is written as ever without that, without the helper, and where nothing may block", async () => {
     expect(await written({ blocking: "always" })).toEqual([]);
     expect(await written({ blocking: "always", native: "off", writeBehind: KiB })).toEqual([]);
     expect(await written({ blocking: "never", writeBehind: KiB })).toEqual([]);

@@ -9,7 +9,9 @@ import { nodeOptions } from "../images/nodes/node-options.ts";
 import { imageSpec } from "../images/open-named.ts";
 import { openSnapshot } from "../images/open-snapshot.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
+import { beginsCompressed } from "../images/begins-compressed.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
+import { useOneWriter } from "../images/use-one-writer.ts";
 import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { salvageWarnings } from "../output/salvage-warnings.ts";
@@ -21,6 +23,9 @@ import { targetOptions, type TargetOptions } from "../values/target-options.ts";
 import { createOptionHelp } from "../values/create-option-table.ts";
 import { asksForHelp } from "../values/create-options.ts";
 import type { VerbContext } from "./verb.ts";
+
+/** Values of `-t` for which each request waits for the disk: the more at once, the better. */
+const directModes: ReadonlySet<string | undefined> = new Set(["none", "directsync"]);
 
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
@@ -45,8 +50,12 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
     return 0;
   }
   const request = convertRequest(args);
-  const skipped: string[] = [];
-  const sources = await checkSources(request, args, input, skipped);
+  // compressing keeps all processors busy by itself, and so does decompressing; onto raw disks, every thread reads and writes
+  const mayWriteBeside = !args.has("c") && request.threads !== 1 && request.targetFormat !== "raw";
+  if (mayWriteBeside && !directModes.has(args.value("t"))) {
+    useOneWriter();
+  }
+  const { specs: sources, skipped, compressed } = await checkSources(request, args, input);
   checkFormat(request.targetFormat, args);
   if (isStream(request)) {
     const { convertToStream } = await import("./convert-to-stream.ts");
@@ -54,7 +63,8 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   }
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
-  await convert(context, request, sources, { ...target, spec: { ...target.spec, format } });
+  const beside = mayWriteBeside && !compressed;
+  await convert(context, request, sources, { ...target, spec: { ...target.spec, format } }, beside);
   for (const bitmap of request.bitmaps === "usable" ? skipped.reverse() : []) {
     terminal.note(`${terminal.program}: warning: Skipping inconsistent bitmap '${printable(bitmap)}'\n`);
   }
@@ -68,18 +78,24 @@ function checkFormat(format: string, { plugins }: ParsedArguments): string {
   return format;
 }
 
-/**
- * Opens each source once, so that what is wrong with one is reported before anything is written.
- * @param broken - gets the names of bitmaps that weren't saved properly
- */
+interface CheckedSources {
+  readonly specs: readonly ImageSpec[];
+  /** Bitmaps that weren't saved properly. */
+  readonly skipped: string[];
+  /** The data of one of them is compressed. */
+  readonly compressed: boolean;
+}
+
+/** Opens each source once, so that what is wrong with one is reported before anything is written. */
 async function checkSources(
   request: ConvertRequest,
   args: ParsedArguments,
   input: StandardInput,
-  broken: string[],
-): Promise<ImageSpec[]> {
+): Promise<CheckedSources> {
   const { snapshot, sourceCache } = request;
   const specs: ImageSpec[] = [];
+  const skipped: string[] = [];
+  let compressed = false;
   for (const name of request.sources) {
     const named = imageSpec(name, args, args.value("format"), {
       direct: sourceCache.direct,
@@ -88,11 +104,12 @@ async function checkSources(
     });
     const image = await openSnapshot(named);
     // what was guessed stays as it was guessed now
-    specs.push({ ...named.spec, format: image.driver.format, ...blocking(named.spec) });
-    broken.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
+    specs.push({ ...named.spec, format: image.driver.format, ...blockingSource(named.spec) });
+    skipped.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
+    compressed ||= await beginsCompressed(image);
     await image.close();
   }
-  return specs;
+  return { specs, skipped, compressed };
 }
 
 function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage {
@@ -116,6 +133,7 @@ async function convert(
   request: ConvertRequest,
   sources: readonly ImageSpec[],
   target: NamedTarget,
+  beside: boolean,
 ): Promise<void> {
   const { skipCreate } = request;
   const { name } = target;
@@ -129,7 +147,7 @@ async function convert(
     await convertImages({
       sources,
       ...pluginFormats(plugins),
-      target: { ...pluginStorages(plugins), ...convertTarget(target, options), gate },
+      target: { ...pluginStorages(plugins), ...convertTarget(target, options, beside), gate },
       skipCreate,
       targetIsZero: request.targetIsZero,
       onlyDifferences: args.has("B"),
@@ -155,24 +173,26 @@ async function convert(
   }
 }
 
-function convertTarget(target: NamedTarget, { cache, createOptions, ...files }: TargetOptions): ConvertTarget {
+/** @param beside - write while this thread reads on */
+function convertTarget(
+  target: NamedTarget,
+  { cache, createOptions, ...files }: TargetOptions,
+  beside: boolean,
+): ConvertTarget {
   const { bare: _bare, shown: _shown, dataFile: given, ...spec } = target.spec;
   const { backingFile, dataFile = given ?? undefined } = files;
   const direct = cache.direct || spec.direct === true;
   return {
     ...spec,
     direct,
-    ...blocking({ direct }),
+    ...(beside || direct ? {} : { blocking: "always" }),
     createOptions,
     ...(backingFile === undefined ? {} : { backingFile }),
     ...(dataFile === undefined ? {} : { dataFile }),
   };
 }
 
-/**
- * Data in the host's memory is copied sooner than another thread is woken up. Only where each request waits for a disk, reading and writing at the
- * same time pays.
- */
-function blocking({ direct = false }: Pick<ImageSpec, "direct">): Pick<ImageSpec, "blocking"> {
+/** Data in the host's memory is copied sooner than another thread is woken up to do it. Only where each request waits for a disk, that pays. */
+function blockingSource({ direct = false }: Pick<ImageSpec, "direct">): Pick<ImageSpec, "blocking"> {
   return direct ? {} : { blocking: "always" };
 }

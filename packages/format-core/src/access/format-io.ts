@@ -112,8 +112,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     return peekMapping(this.#access, offset, maxLength);
   }
 
-  /** @see FormatAccess.writev */
-  *write(from: IoVector, offset: number): Io<void> {
+  /**
+   * @param placed - called once the place of every byte is decided: a write that begins afterwards gets its place behind this one, whichever is done
+   * first. Not called when that fails. Default: nobody wants to know
+   * @see FormatAccess.writev
+   */
+  *write(from: IoVector, offset: number, placed?: () => void): Io<void> {
     checkRange(offset, from.length);
     if (!this.tryShare()) {
       yield* this.share();
@@ -122,9 +126,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
       this.#checkWritableRange(offset, from.length);
       // as in `read`: a generator less for each layer of what is usual
       const place = peekWrite(this.#access, from, offset);
-      yield* place === undefined
-        ? writeImage(this.#access, from, offset)
-        : writeAligned(place.storage, from, place.offset);
+      if (place === undefined) {
+        yield* writeImage(this.#access, from, offset, placed);
+      } else {
+        placed?.();
+        yield* writeAligned(place.storage, from, place.offset);
+      }
     } finally {
       this.release();
     }
@@ -147,12 +154,39 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.writeCompressed */
   *writeCompressed(from: IoVector, offset: number): Io<void> {
-    checkRange(offset, from.length);
+    this.#checkCompressible(from, offset);
     yield* this.shared(() => this.#writeCompressed(from, offset));
   }
 
   *#writeCompressed(from: IoVector, offset: number): Io<void> {
     this.#checkWritableRange(offset, from.length);
+    yield* this.#access.driver.writeCompressed?.(from, guestOffset(offset)) ?? nothing();
+  }
+
+  /**
+   * The first half of {@link writeCompressed}, which changes nothing: several ranges can be compressed at once and then be stored one after the other. A
+   * format that can't do it by itself does all of it in the second half.
+   *
+   * @param from - isn't changed before the second half is done
+   * @returns the second half, which stores what was compressed: driven once, or not at all
+   * @throws ImgError as {@link writeCompressed}
+   */
+  *prepareCompressed(from: IoVector, offset: number): Io<() => Io<void>> {
+    this.#checkCompressible(from, offset);
+    const { driver } = this.#access;
+    const prepare = driver.prepareCompressed?.bind(driver);
+    if (prepare === undefined) {
+      return () => this.writeCompressed(from, offset);
+    }
+    const store = yield* this.shared(() => {
+      this.#checkWritableRange(offset, from.length);
+      return prepare(from, guestOffset(offset));
+    });
+    return () => this.shared(store);
+  }
+
+  #checkCompressible(from: IoVector, offset: number): void {
+    checkRange(offset, from.length);
     const { driver } = this.#access;
     const block = driver.compressedBlockSize;
     if (driver.writeCompressed === undefined || block === undefined) {
@@ -164,7 +198,6 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
         `${String(from.length)} bytes at ${hex(offset)}: compressed writes are of whole blocks of ${String(block)} bytes`,
       );
     }
-    yield* driver.writeCompressed(from, guestOffset(offset));
   }
 
   /** @see FormatAccess.ensureDataMapping */

@@ -12,24 +12,26 @@ import { tryPrepareWrite } from "./try-prepare-write.ts";
 
 /**
  * Writes all of `from`, or fails, where {@link peekWrite} has no answer. The caller holds the leases and has checked the range.
+ * @param placed - called when all of it is prepared
  */
-export function* writeImage(access: FormatAccess, from: IoVector, offset: number): Io<void> {
+export function* writeImage(access: FormatAccess, from: IoVector, offset: number, placed?: () => void): Io<void> {
   const { driver } = access;
   // nothing is read here, so nothing is waited for
   const whole = tryPrepareWrite(access, from, offset);
   if (whole !== undefined && !isPromise(whole)) {
+    placed?.();
     yield* commitAfter(whole, () => writePrepared(whole, from));
     return;
   }
   const finished = driver.checkWrite === undefined ? undefined : yield* driver.checkWrite(guestOffset(offset), from);
   try {
-    yield* writeParts(access, from, offset);
+    yield* writeParts(access, from, offset, placed);
   } finally {
     finished?.();
   }
 }
 
-function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<void> {
+function* writeParts(access: FormatAccess, from: IoVector, offset: number, placed?: () => void): Io<void> {
   // a part that is prepared is written whatever the next one waits for: others may be waiting for the part
   const parts = new TaskGroup(access.writeParallelization);
   try {
@@ -43,8 +45,13 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number): Io<v
       const part = length === from.length ? from : from.slice(done, done + length);
       const write = commitAfter(prepared, () => writePrepared(prepared, part));
       done += length;
-      // nothing is prepared after the last part, so it needn't go on beside anything
-      yield* done < from.length ? parts.start(write) : write;
+      if (done < from.length) {
+        yield* parts.start(write);
+      } else {
+        // nothing is prepared after the last part, so it needn't go on beside anything
+        placed?.();
+        yield* write;
+      }
     }
   } finally {
     yield* parts.join();

@@ -117,6 +117,11 @@ export interface FormatDriver {
    * written as it is. Blocks are stored in the order in which they come, however many are compressed at once.
    */
   writeCompressed?(from: IoVector, offset: GuestOffset): Io<void>;
+  /**
+   * {@link writeCompressed} in two halves: compresses now, and stores when the answer is driven, once or not at all. Several calls may compress at once. Until
+   * then, `from` isn't changed by the caller, and the result is held in memory. Absent: {@link writeCompressed} does both.
+   */
+  prepareCompressed?(from: IoVector, offset: GuestOffset): Io<() => Io<void>>;
   /** Size in bytes of the blocks that {@link writeCompressed} takes; absent when it is. */
   readonly compressedBlockSize?: number;
   /**

@@ -6,6 +6,7 @@ import type { ConvertSettings } from "./convert-options.ts";
 import { GranularSource } from "./granular-source.ts";
 import type { SourceDisk } from "./source-disk.ts";
 import type { SourceReader } from "./source-reader.ts";
+import { PieceWrites } from "./piece-writes.ts";
 import { Turnstile } from "./turnstile.ts";
 import { TargetComparison } from "./target-comparison.ts";
 
@@ -79,31 +80,19 @@ export class ConvertJob {
       const { zero, length } = yield* this.#runs.firstRun(position, limit);
       const end = zero ? position + Math.min(length, this.#zeroLimit()) : this.#chunkEnd(position);
       if (this.#cursor.take(position, end)) {
-        const number = this.#order?.draw() ?? 0;
-        try {
-          const written = yield* this.#piece(zero, position, end, number);
-          this.#cursor.finish(end - position, written);
-        } finally {
-          this.#order?.leave(number);
-        }
+        const written = zero ? yield* this.#zeroPiece(position, end) : yield* this.#copy(position, end);
+        this.#cursor.finish(end - position, written);
         return true;
       }
     }
   }
 
-  /** Copies what was taken; returns the bytes written as data. */
-  *#piece(zero: boolean, start: number, end: number, number: number): Io<number> {
-    if (!zero) {
-      return yield* this.#copy(start, end, number);
-    }
-    yield* this.#enter(number);
-    return yield* this.#zero(start, end);
-  }
-
-  /** Waits until this piece may change the target. */
-  *#enter(number: number): Io<void> {
-    if (this.#order !== undefined) {
-      yield* this.#order.enter(number);
+  *#zeroPiece(start: number, end: number): Io<number> {
+    const writes = new PieceWrites(this.#target, this.#order);
+    try {
+      return yield* this.#zero(start, end, writes);
+    } finally {
+      yield* writes.end();
     }
   }
 
@@ -117,41 +106,42 @@ export class ConvertJob {
   }
 
   /** Copies a range of at most one buffer; returns the bytes written as data. */
-  *#copy(start: number, end: number, number: number): Io<number> {
+  *#copy(start: number, end: number): Io<number> {
     const buffer = this.#buffers.pop() ?? this.#reader?.allocate(this.#chunkSize) ?? new Uint8Array(this.#chunkSize);
+    const writes = new PieceWrites(this.#target, this.#order);
     try {
       let written = 0;
       let at = start;
       while (at < end) {
         const { zero, length } = yield* this.#runs.runAt(at, end);
-        if (zero) {
-          yield* this.#enter(number);
-          written += yield* this.#zero(at, at + length);
-        } else {
-          written += yield* this.#data(buffer.subarray(0, length), at, number);
-        }
+        written += zero
+          ? yield* this.#zero(at, at + length, writes)
+          : yield* this.#data(buffer.subarray(at - start, at - start + length), at, writes);
         at += length;
       }
       return written;
     } finally {
-      this.#buffers.push(buffer);
+      try {
+        yield* writes.end();
+      } finally {
+        this.#buffers.push(buffer);
+      }
     }
   }
 
   /** Copies the bytes at `offset`, as many as `buffer` has room for; returns how many were written as data. */
-  *#data(buffer: Uint8Array, offset: number, number: number): Io<number> {
+  *#data(buffer: Uint8Array, offset: number, writes: PieceWrites): Io<number> {
     const comparison = this.#comparison;
     if (comparison === undefined) {
-      const copied = yield* this.#offload(offset, buffer.length, number);
+      const copied = yield* this.#offload(offset, buffer.length, writes);
       const rest = buffer.subarray(copied);
       if (rest.length === 0) {
         return copied;
       }
       yield* this.#read(rest, offset + copied);
-      yield* this.#enter(number);
-      return copied + (yield* this.#store(rest, offset + copied));
+      return copied + (yield* this.#store(rest, offset + copied, writes));
     }
-    yield* this.#enter(number);
+    yield* writes.enter();
     let written = 0;
     for (let at = 0; at < buffer.length;) {
       const { kind, length } = yield* comparison.runAt(offset + at, offset + buffer.length);
@@ -161,7 +151,7 @@ export class ConvertJob {
         const ranges =
           kind === "write" ? [{ start: 0, end: length }] : yield* comparison.differences(part, offset + at);
         for (const { start, end } of ranges) {
-          written += yield* this.#store(part.subarray(start, end), offset + at + start);
+          written += yield* this.#store(part.subarray(start, end), offset + at + start, writes);
         }
       }
       at += length;
@@ -176,14 +166,14 @@ export class ConvertJob {
   }
 
   /** Has the host copy the start of a range; returns how much it did. What it can't do once, it isn't asked for again. */
-  *#offload(offset: number, length: number, number: number): Io<number> {
+  *#offload(offset: number, length: number, writes: PieceWrites): Io<number> {
     let done = 0;
     while (this.#offloads && done < length) {
       const mapping = yield* this.#source.mappingAt(offset + done, length - done);
       if (mapping?.kind !== "raw") {
         break;
       }
-      yield* this.#enter(number);
+      yield* writes.enter();
       const copied = yield* this.#target.io.copyFrom(mapping, offset + done);
       this.#offloads = copied > 0;
       done += copied;
@@ -191,22 +181,22 @@ export class ConvertJob {
     return done;
   }
 
-  *#store(buffer: Uint8Array, offset: number): Io<number> {
+  *#store(buffer: Uint8Array, offset: number, writes: PieceWrites): Io<number> {
     if (this.#settings.compressed) {
-      return yield* this.#compress(buffer, offset);
+      return yield* this.#compress(buffer, offset, writes);
     }
     const { sparse, targetIsZero } = this.#settings;
     if (sparse === 0) {
-      yield* this.#target.io.write(IoVector.single(buffer), offset);
+      yield* writes.write(buffer, offset);
       return buffer.length;
     }
     let written = 0;
     for (let at = 0; at < buffer.length;) {
       const run = nextRun(buffer, at, sparse);
       if (run.zero && (targetIsZero || run.length >= sparse)) {
-        yield* this.#zero(offset + at, offset + at + run.length);
+        yield* this.#zero(offset + at, offset + at + run.length, writes);
       } else {
-        yield* this.#target.io.write(IoVector.single(buffer.subarray(at, at + run.length)), offset + at);
+        yield* writes.write(buffer.subarray(at, at + run.length), offset + at);
         written += run.length;
       }
       at += run.length;
@@ -214,57 +204,68 @@ export class ConvertJob {
     return written;
   }
 
-  *#compress(buffer: Uint8Array, offset: number): Io<number> {
+  /** Compresses before it is this piece's turn, and then stores. */
+  *#compress(buffer: Uint8Array, offset: number, writes: PieceWrites): Io<number> {
     const skipZeroes = this.#settings.sparse > 0;
+    const stores: (() => Io<unknown>)[] = [];
     let written = 0;
     const isSkipped = (at: number): boolean =>
       skipZeroes && isZero(buffer.subarray(at, Math.min(at + this.#block, buffer.length)));
     for (let at = 0; at < buffer.length;) {
       // blocks of one kind go together: several are compressed at once
       const skipped = isSkipped(at);
-      let end = at + this.#block;
-      while (end < buffer.length && isSkipped(end) === skipped) {
-        end += this.#block;
-      }
-      const run = buffer.subarray(at, end);
+      const start = at;
+      do {
+        at = Math.min(at + this.#block, buffer.length);
+      } while (at < buffer.length && isSkipped(at) === skipped);
       if (skipped) {
-        yield* this.#zero(offset + at, offset + at + run.length);
+        const [from, to] = [offset + start, offset + at];
+        stores.push(() => this.#zero(from, to, writes));
       } else {
-        yield* this.#writeCompressed(run, offset + at);
-        written += run.length;
+        stores.push(yield* this.#prepareCompressed(buffer.subarray(start, at), offset + start));
+        written += at - start;
       }
-      at = end;
+    }
+    yield* writes.enter();
+    for (const store of stores) {
+      yield* store();
     }
     return written;
   }
 
   /** A target that is larger than the sources has more of their last block, which is left as it is. */
-  *#writeCompressed(run: Uint8Array, offset: number): Io<void> {
+  *#prepareCompressed(run: Uint8Array, offset: number): Io<() => Io<void>> {
+    const { io, size } = this.#target;
     const end = offset + run.length;
-    const whole = end === this.#target.size ? run.length : run.length - (end % this.#block);
-    if (whole > 0) {
-      yield* this.#target.io.writeCompressed(IoVector.single(run.subarray(0, whole)), offset);
-    }
-    if (whole < run.length) {
-      yield* this.#target.io.write(IoVector.single(run.subarray(whole)), offset + whole);
-    }
+    const whole = end === size ? run.length : run.length - (end % this.#block);
+    const store =
+      whole === 0 ? undefined : yield* io.prepareCompressed(IoVector.single(run.subarray(0, whole)), offset);
+    return function* () {
+      if (store !== undefined) {
+        yield* store();
+      }
+      if (whole < run.length) {
+        yield* io.write(IoVector.single(run.subarray(whole)), offset + whole);
+      }
+    };
   }
 
   /** Makes a range of the target zero; returns the bytes that this took as data. */
-  *#zero(start: number, end: number): Io<number> {
+  *#zero(start: number, end: number, writes: PieceWrites): Io<number> {
+    yield* writes.enter();
     if (this.#comparison === undefined) {
-      return yield* this.#makeZero(start, end);
+      return yield* this.#makeZero(start, end, writes);
     }
     let written = 0;
     for (let at = start; at < end;) {
       const { zero, length } = yield* this.#comparison.zeroRunAt(at, end);
-      written += zero ? 0 : yield* this.#makeZero(at, at + length);
+      written += zero ? 0 : yield* this.#makeZero(at, at + length, writes);
       at += length;
     }
     return written;
   }
 
-  *#makeZero(start: number, end: number): Io<number> {
+  *#makeZero(start: number, end: number, writes: PieceWrites): Io<number> {
     const { sparse, targetIsZero } = this.#settings;
     if (sparse > 0) {
       if (!targetIsZero) {
@@ -275,7 +276,7 @@ export class ConvertJob {
     const zeroes = (this.#zeroes ??= new Uint8Array(this.#chunkSize));
     for (let at = start; at < end; at += zeroes.length) {
       const piece = zeroes.subarray(0, Math.min(zeroes.length, end - at));
-      yield* this.#settings.compressed ? this.#compress(piece, at) : this.#target.io.write(IoVector.single(piece), at);
+      yield* this.#settings.compressed ? this.#compress(piece, at, writes) : writes.write(piece, at);
     }
     return end - start;
   }

@@ -19,8 +19,11 @@ export class Turnstile {
     }
   }
 
-  /** Says that the holder of a number is done, whether it entered or not. */
+  /** Says that the holder of a number is done, whether it entered or not. Saying it again does nothing. */
   leave(number: number): void {
+    if (number < this.#turn) {
+      return;
+    }
     this.#gone.add(number);
     while (this.#gone.delete(this.#turn)) {
       this.#turn++;

@@ -9,33 +9,75 @@ import { entryIndex, freeState, l1Index, pinSlice, type WriteContext } from "./w
 /** Bytes of clusters that are compressed at once, and clusters. */
 const mostAtOnce = { bytes: 4 * 1024 * 1024, clusters: 16 };
 
+/** Where compressed clusters go. */
+export interface CompressedTarget {
+  readonly context: WriteContext;
+  readonly space: CompressedSpace;
+  /** Writes what doesn't get smaller. */
+  writePlain(from: IoVector, offset: number): Io<void>;
+}
+
+/** A guest cluster on its way into the image. */
+interface Squeezed {
+  /** As it is; the disk's last one may be shorter. */
+  readonly plain: IoVector;
+  readonly guest: number;
+  /** `undefined`: it doesn't get smaller. */
+  readonly compressed: Uint8Array | undefined;
+}
+
 /**
  * Writes guest clusters compressed: several are compressed at once where the codec has threads, and stored one after the other.
  * @param from - whole clusters; the disk's last one may be shorter
- * @param writePlain - writes what doesn't get smaller
- * @throws ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed clusters
  */
 export function* writeCompressed(
-  context: WriteContext,
-  space: CompressedSpace,
+  target: CompressedTarget,
   codec: ClusterCodec,
   from: IoVector,
   offset: number,
-  writePlain: (from: IoVector, offset: number) => Io<void>,
 ): Io<void> {
-  const { clusterSize, externalDataFile } = context.layout;
-  if (externalDataFile) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", "an image with an external data file can't hold compressed clusters");
-  }
-  const batch = clusterSize * Math.max(2, Math.min(mostAtOnce.clusters, mostAtOnce.bytes / clusterSize));
+  const batch = atOnce(target.context.layout.clusterSize);
   for (let done = 0; done < from.length; done += batch) {
-    const parts = splitClusters(from.slice(done, Math.min(done + batch, from.length)), clusterSize);
-    const compressed = yield* all(parts.map((part) => compress(codec, wholeCluster(part, clusterSize))));
-    for (const [index, part] of parts.entries()) {
-      const guest = offset + done + index * clusterSize;
-      const bytes = compressed[index];
-      yield* bytes === undefined ? writePlain(part, guest) : store(context, space, bytes, guest);
-    }
+    const part = from.slice(done, Math.min(done + batch, from.length));
+    yield* storeAll(target, yield* compressAll(target, codec, part, offset + done));
+  }
+}
+
+/** Compresses guest clusters as {@link writeCompressed} does; the answer stores them. */
+export function* prepareCompressed(
+  target: CompressedTarget,
+  codec: ClusterCodec,
+  from: IoVector,
+  offset: number,
+): Io<() => Io<void>> {
+  const batch = atOnce(target.context.layout.clusterSize);
+  const squeezed: Squeezed[] = [];
+  for (let done = 0; done < from.length; done += batch) {
+    const part = from.slice(done, Math.min(done + batch, from.length));
+    squeezed.push(...(yield* compressAll(target, codec, part, offset + done)));
+  }
+  return () => storeAll(target, squeezed);
+}
+
+function atOnce(clusterSize: number): number {
+  return clusterSize * Math.max(2, Math.min(mostAtOnce.clusters, mostAtOnce.bytes / clusterSize));
+}
+
+function* compressAll(
+  { context }: CompressedTarget,
+  codec: ClusterCodec,
+  from: IoVector,
+  offset: number,
+): Io<Squeezed[]> {
+  const { clusterSize } = context.layout;
+  const parts = splitClusters(from, clusterSize);
+  const compressed = yield* all(parts.map((part) => compress(codec, wholeCluster(part, clusterSize))));
+  return parts.map((plain, index) => ({ plain, guest: offset + index * clusterSize, compressed: compressed[index] }));
+}
+
+function* storeAll(target: CompressedTarget, squeezed: readonly Squeezed[]): Io<void> {
+  for (const { plain, guest, compressed } of squeezed) {
+    yield* compressed === undefined ? target.writePlain(plain, guest) : store(target, compressed, guest);
   }
 }
 
@@ -61,7 +103,7 @@ function* compress(codec: ClusterCodec, cluster: Uint8Array): Io<Uint8Array | un
   return compressed === undefined || compressed.length >= cluster.length ? undefined : compressed;
 }
 
-function* store(context: WriteContext, space: CompressedSpace, compressed: Uint8Array, guest: number): Io<void> {
+function* store({ context, space }: CompressedTarget, compressed: Uint8Array, guest: number): Io<void> {
   const { layout } = context;
   const unlock = yield* context.locks.acquire(guest, layout.clusterSize, true);
   try {
