@@ -16,12 +16,15 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const cluster = 64 * KiB;
 
-/** Runs `body`, and sees that it takes no longer than this and that the process doesn't grow by more than that. */
-async function within(milliseconds: number, growth: number, body: () => Promise<void>): Promise<void> {
+/** Milliseconds: far more than anything takes here on a machine that is busy, far less than doing all of what is claimed. */
+const patience = 60_000;
+
+/** Runs `body`, and sees that it comes to an end, and that the process doesn't grow by more than so many bytes. */
+async function within(growth: number, body: () => Promise<void>): Promise<void> {
   const rss = process.memoryUsage().rss;
   const start = performance.now();
   await body();
-  expect(performance.now() - start).toBeLessThan(milliseconds);
+  expect(performance.now() - start).toBeLessThan(patience);
   expect(process.memoryUsage().rss - rss).toBeLessThan(growth);
 }
 
@@ -44,7 +47,7 @@ describe("tables that are as large as can be", () => {
     const size = 2n ** 51n;
     const header = craftHeader({ size, l1Size: 4 * MiB });
     const storage = new CountingStorage(sparseStorage([[0, header]], 64 * MiB));
-    await within(2000, 100 * MiB, async () => {
+    await within(100 * MiB, async () => {
       const access = await qcow2.open(storage);
       expect(storage.counts.read.bytes).toBeLessThan(33 * MiB);
       for (const offset of [0, 2 ** 40, 2 ** 50 + 12345, 2 ** 51 - 4096]) {
@@ -58,7 +61,7 @@ describe("tables that are as large as can be", () => {
 
   test("an L1 table of 32 MiB that the file doesn't have is refused or reads as zeroes", async () => {
     const storage = sparseStorage([[0, craftHeader({ size: 2n ** 51n, l1Size: 4 * MiB })]]);
-    await within(2000, 100 * MiB, async () => {
+    await within(100 * MiB, async () => {
       expect(await refusal(storage)).toMatch(/^(accepted|ERR_IMG_CORRUPT|ERR_IMG_LIMIT)$/);
     });
   });
@@ -86,7 +89,7 @@ describe("tables that are as large as can be", () => {
     ["refcounts of 2^(2^32−1) bits", { refcountOrder: 0xffffffff }],
   ])("%s: refused", async (_, header) => {
     const storage = sparseStorage([[0, craftHeader(header)]], 4 * MiB);
-    await within(1000, 50 * MiB, async () => {
+    await within(50 * MiB, async () => {
       expect(await refusal(storage)).toMatch(/^ERR_IMG_(CORRUPT|LIMIT|UNSUPPORTED)$/);
     });
   });
@@ -116,7 +119,7 @@ describe("tables that are as large as can be", () => {
 
   test("65536 snapshots are listed", async () => {
     const storage = snapshots(65536, 16);
-    await within(4000, 200 * MiB, async () => {
+    await within(200 * MiB, async () => {
       const access = await qcow2.open(storage, { inspect: true });
       expect(qemuInfo(await info(access)).snapshots).toHaveLength(65536);
       await access.close();
@@ -125,11 +128,11 @@ describe("tables that are as large as can be", () => {
 
   test("a snapshot table of nearly 64 MiB is read in little memory, one of more is refused", async () => {
     const nearly = snapshots(60_000, 1024);
-    await within(4000, 250 * MiB, async () => {
+    await within(250 * MiB, async () => {
       expect(await refusal(nearly)).toBe("accepted");
     });
     const more = snapshots(65_000, 1024);
-    await within(4000, 250 * MiB, async () => {
+    await within(250 * MiB, async () => {
       expect(await refusal(more)).toMatch(tableCodes);
     });
   });
@@ -146,7 +149,7 @@ describe("tables that are as large as can be", () => {
     view.setBigUint64(8, BigInt(length));
     view.setBigUint64(16, BigInt(4 * cluster));
     const header = craftHeader({ autoclear: 1n, extensions: [[extensionType.bitmaps, data]] });
-    await within(1000, 50 * MiB, async () => {
+    await within(50 * MiB, async () => {
       expect(await refusal(sparseStorage([[0, header]], 80 * MiB))).toMatch(tableCodes);
     });
   });
@@ -184,7 +187,7 @@ describe("tables that point at each other", () => {
     ],
   ])("%s: reads end, one way or another", async (_, parts) => {
     const storage = sparseStorage([[0, craftHeader({ l1Size: 3, size: BigInt(1024 * MiB) })], ...parts], 6 * cluster);
-    await within(2000, 50 * MiB, async () => {
+    await within(50 * MiB, async () => {
       const access = await qcow2.open(storage);
       for (const offset of [0, cluster, 2 * cluster, 3 * cluster + 77, 512 * MiB]) {
         const buffer = new Uint8Array(100_000);
@@ -221,7 +224,7 @@ describe("clusters that inflate to more than they are", () => {
   test("a gigabyte whose clusters all are the same compressed one is read in little memory", async () => {
     const payload = deflateRawSync(new Uint8Array(cluster).fill(1), { level: 9, windowBits: 12 });
     const storage = compressedImage({ compression: "zlib", payload, count: 16384 });
-    await within(10_000, 100 * MiB, async () => {
+    await within(100 * MiB, async () => {
       expect(await readAll(storage, 1024 * MiB)).toBe(1024);
     });
   });
@@ -229,7 +232,7 @@ describe("clusters that inflate to more than they are", () => {
   test("a stream that goes on after the cluster's end is cut there", async () => {
     const payload = deflateRawSync(new Uint8Array(64 * MiB).fill(7), { level: 9 });
     const storage = compressedImage({ compression: "zlib", payload });
-    await within(1000, 50 * MiB, async () => {
+    await within(50 * MiB, async () => {
       const access = await qcow2.open(storage);
       const buffer = new Uint8Array(cluster);
       await access.read(buffer, 0);
@@ -264,7 +267,7 @@ describe("clusters that inflate to more than they are", () => {
     ["nothing but zeroes", new Uint8Array(512), "refused"],
   ])("zstd: %s", async (_, payload, expected) => {
     const storage = compressedImage({ compression: "zstd", payload });
-    await within(2000, 60 * MiB, async () => {
+    await within(60 * MiB, async () => {
       const access = await qcow2.open(storage);
       const buffer = new Uint8Array(cluster);
       if (expected === "9") {

