@@ -12,7 +12,7 @@ export interface ToolResult {
 export interface RunToolOptions {
   /** Text for its standard input. Default: none. */
   readonly input?: string;
-  /** Milliseconds until it is killed. Default 60 000. */
+  /** Milliseconds until it is killed. Default 300 000. */
   readonly timeout?: number;
   /** Accept exit codes other than 0. Default `false`. */
   readonly mayFail?: boolean;
@@ -29,7 +29,7 @@ export function runTool(
 ): ToolResult {
   const child = spawnSync(tool, args, {
     encoding: "utf8",
-    timeout: options.timeout ?? 60_000,
+    timeout: options.timeout ?? 300_000,
     killSignal: "SIGKILL",
     maxBuffer: 256 * 1024 * 1024,
     ...(options.input === undefined ? { stdio: ["ignore", "pipe", "pipe"] as const } : { input: options.input }),

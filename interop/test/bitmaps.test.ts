@@ -214,7 +214,7 @@ async function contents(image: FormatAccess): Promise<unknown[]> {
 function contentsByTool(directory: string, path: string, name: string): DirtyExtent[] {
   const context = `qemu:dirty-bitmap:${name}`;
   const script = `qemu-nbd -r -f qcow2 -B ${name} -k ${directory}/nbd.sock ${path} & while [ ! -S ${directory}/nbd.sock ]; do sleep 0.01; done; nbdinfo --json --map=${context} "nbd+unix:///?socket=${directory}/nbd.sock"; wait`;
-  const child = spawnSync("bash", ["-c", script], { encoding: "utf8", timeout: 30_000 });
+  const child = spawnSync("bash", ["-c", script], { encoding: "utf8", timeout: 300_000 });
   const extents = JSON.parse(child.stdout) as {
     readonly offset: number;
     readonly length: number;

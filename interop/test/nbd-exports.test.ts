@@ -1,26 +1,15 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { formatExport, NbdServer, type FormatExportOptions } from "@img/nbd";
 import { listenNbd } from "@img/nbd/node";
 import { openImage } from "@img/operations/node";
 import { expect, test } from "vitest";
+import { runClient as tool } from "../src/run-client.ts";
 import { runTool } from "../src/run-tool.ts";
 import { TemporaryDirectory } from "../src/temporary-directory.ts";
 
-const execute = promisify(execFile);
 const mib = 1024 * 1024;
-
-async function tool(command: string, ...args: readonly string[]): Promise<string> {
-  try {
-    return (await execute(command, args, { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 })).stdout;
-  } catch (error) {
-    // qemu-io says on its standard output what went wrong
-    const said = error instanceof Error && "stdout" in error ? String(error.stdout) : "";
-    throw new Error(`${command} ${args.join(" ")}: ${said}${String(error)}`, { cause: error });
-  }
-}
 
 /** Commands of qemu-io on an export; their output. */
 function qemuIo(uri: string, ...commands: readonly string[]): Promise<string> {

@@ -19,7 +19,7 @@ interface Outcome {
 }
 
 function run(command: string, args: readonly string[]): Outcome {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: directory, encoding: "utf8", timeout: 120_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: directory, encoding: "utf8", timeout: 300_000 });
   return { status, stdout, stderr };
 }
 

@@ -361,7 +361,7 @@ describe("a process", () => {
     writeFileSync(path, preamble + program);
     const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, path], {
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 120_000,
     });
     return { status, stdout, stderr };
   };

@@ -8,10 +8,26 @@ export interface ToolResult {
   readonly stderr: string;
 }
 
-/** Runs a program to its end, at most a minute. */
-export function runTool(command: string, args: readonly string[], cwd?: string): Promise<ToolResult> {
+/** Milliseconds that a program gets: it is stopped afterwards. */
+const patience = 300_000;
+
+/** nbdcopy 1.14 sometimes waits for ever for what it has got already. It gets less time, and another try. */
+const nbdcopyPatience = 60_000;
+
+/** Runs a program to its end. */
+export async function runTool(command: string, args: readonly string[], cwd?: string): Promise<ToolResult> {
+  const first = command === "nbdcopy" ? await runOnce(command, args, cwd, nbdcopyPatience) : undefined;
+  return first !== undefined && first.code !== "SIGTERM" ? first : await runOnce(command, args, cwd, patience);
+}
+
+function runOnce(
+  command: string,
+  args: readonly string[],
+  cwd: string | undefined,
+  timeout: number,
+): Promise<ToolResult> {
   return new Promise((resolve) => {
-    execFile(command, args, { cwd, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd, timeout, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : (error.code ?? error.signal ?? "killed"), stdout, stderr });
     });
   });

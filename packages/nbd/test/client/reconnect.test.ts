@@ -124,7 +124,7 @@ test("readers get more connections when they are busy", async () => {
   await byteAt(storage, 0);
   expect(storage.connectionCount).toBe(1);
   await Promise.all(Array.from({ length: 50 }, (_, index) => byteAt(storage, index)));
-  await expect.poll(() => storage.connectionCount).toBe(4);
+  await expect.poll(() => storage.connectionCount, { timeout: 60_000 }).toBe(4);
 });
 
 test("a server that stays away fails what is asked for, and may come back later", async () => {

@@ -1,12 +1,26 @@
 import { execFile } from "node:child_process";
 
-/** Runs a program to its end, at most a minute. */
-export function runTool(
-  command: string,
-  args: readonly string[],
-): Promise<{ readonly code: number | string; readonly stdout: string; readonly stderr: string }> {
+/** Milliseconds that a program gets: it is stopped afterwards. */
+const patience = 300_000;
+
+/** nbdcopy 1.14 sometimes waits for ever for what it has got already. It gets less time, and another try. */
+const nbdcopyPatience = 60_000;
+
+interface ToolResult {
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end. */
+export async function runTool(command: string, args: readonly string[]): Promise<ToolResult> {
+  const first = command === "nbdcopy" ? await runOnce(command, args, nbdcopyPatience) : undefined;
+  return first !== undefined && first.code !== "killed" ? first : await runOnce(command, args, patience);
+}
+
+function runOnce(command: string, args: readonly string[], timeout: number): Promise<ToolResult> {
   return new Promise((resolve) => {
-    execFile(command, args, { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(command, args, { timeout, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       resolve({ code: error?.code ?? (error === null ? 0 : "killed"), stdout, stderr });
     });
   });
