@@ -52,7 +52,7 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   const request = convertRequest(args);
   // compressing keeps all processors busy by itself, and so does decompressing; onto raw disks, every thread reads and writes
   const mayWriteBeside = !args.has("c") && request.threads !== 1 && request.targetFormat !== "raw";
-  if (mayWriteBeside && !directModes.has(args.value("t"))) {
+  if (mayWriteBeside && !request.sourceCache.direct && !directModes.has(args.value("t"))) {
     useOneWriter();
   }
   const { specs: sources, skipped, compressed } = await checkSources(request, args, input);
