@@ -1,5 +1,5 @@
-// Prints the end of a continuous-integration run from vitest's own reports: what failed and why, and as the last line
-// `N passed, N failed`. Exits with 1 when a test failed, when a package with tests left no report, and when no test ran at
+// Prints the end of a continuous-integration run from vitest's own reports: what failed and why, also where a second try passed, and as the
+// last line `N passed, N failed`. Exits with 1 when a test failed, when a package with tests left no report, and when no test ran at
 // all. With --clear it removes the reports of earlier runs instead, so that none of them can be counted.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { testReports } from "./test-reports.mjs";
@@ -24,7 +24,7 @@ function count() {
       const one = countReport(results);
       total.passed += one.passed;
       total.failed += one.failed;
-      for (const failure of failures(results)) console.log(`${name}: ${failure}`);
+      for (const failure of [...secondTries(results), ...failures(results)]) console.log(`${name}: ${failure}`);
     } else if (hasTests) {
       console.log(`${name}: no report of its tests`);
       total.failed += 1;
@@ -68,18 +68,34 @@ function countReport(report) {
  */
 function failures(report) {
   return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
-    if (status === "failed" && assertionResults.length === 0) return [describeFailure(name, message)];
+    if (status === "failed" && assertionResults.length === 0) return [describe("failed", name, message)];
     return assertionResults
       .filter((test) => test.status === "failed")
-      .map((test) => describeFailure(`${name}: ${test.fullName}`, (test.failureMessages ?? []).join("\n")));
+      .map((test) => describe("failed", `${name}: ${test.fullName}`, (test.failureMessages ?? []).join("\n")));
   });
 }
 
 /**
+ * Each test that failed and then passed, with its error.
+ *
+ * @param {Report} report
+ */
+function secondTries(report) {
+  return report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status, failureMessages = [] }) => status === "passed" && failureMessages.length > 0)
+      .map((test) =>
+        describe("passed on its second try", `${name}: ${test.fullName}`, (test.failureMessages ?? []).join("\n")),
+      ),
+  );
+}
+
+/**
+ * @param {string} how
  * @param {string} what
  * @param {string} error
  */
-function describeFailure(what, error) {
+function describe(how, what, error) {
   const lines = error.split("\n").slice(0, SHOWN_LINES);
-  return [`failed: ${what}`, ...lines].join("\n    ");
+  return [`${how}: ${what}`, ...lines].join("\n    ");
 }

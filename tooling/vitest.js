@@ -3,6 +3,9 @@ import { defineConfig, mergeConfig } from "vitest/config";
 /** What Vite itself uses for server-side code, behind our own condition for sources. */
 const CONDITIONS = ["@img/source", "module", "node", "development|production"];
 
+/** Continuous integration tries a failed test once more, as it runs on machines that others load, and names those that needed it at its end. */
+const RETRIES = process.env.CI === undefined ? 0 : 1;
+
 /**
  * The vitest configuration that every package starts from: sources instead of builds, few workers, a JSON report that the
  * closing summary counts.
@@ -23,6 +26,7 @@ export function packageTests(overrides = {}) {
         // Against hanging only: a busy machine must not fail a property that runs thousands of cases, or QEMU's tools.
         testTimeout: 600_000,
         hookTimeout: 600_000,
+        retry: RETRIES,
         passWithNoTests: true,
         reporters: ["default", "json"],
         outputFile: { json: "test-results/vitest.json" },

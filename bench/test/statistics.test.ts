@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { isPartOf } from "../src/run/profile.ts";
 import { measure, type Case, type Sample } from "../src/run/measurement.ts";
 import { spreadOf } from "../src/run/spread.ts";
@@ -118,10 +118,15 @@ test("a profile has the cases of those before it", () => {
 });
 
 test("a part is repeated as often as it is told, until a batch is long enough", async () => {
-  let most = 0;
-  const work = repeat((index) => (most = Math.max(most, index + 1)));
-  const spread = await measureMicro({ package: "p", name: "n", run: work }, { batches: 3, seconds: 0.001 });
-  expect(most).toBeGreaterThan(1000);
-  expect(spread.min).toBeLessThanOrEqual(spread.median);
-  expect(spread.median).toBeLessThanOrEqual(spread.max);
+  let milliseconds = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => milliseconds);
+  const counts: number[] = [];
+  const run = (count: number): void => {
+    counts.push(count);
+    milliseconds += count / 1000;
+  };
+  const spread = await measureMicro({ package: "p", name: "n", run }, { batches: 3, seconds: 0.001 });
+  clock.mockRestore();
+  expect(counts).toEqual([1, 10, 100, 1000, 1000, 1000, 1000]);
+  expect(spread.median).toBeCloseTo(1e-6, 12);
 });

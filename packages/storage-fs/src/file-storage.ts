@@ -158,7 +158,7 @@ export class FileStorage implements SyncStorage {
     const { epoch } = file;
     return this.#use.wait(
       (settled) => {
-        writeDescriptor(file.fd, from, offset, (error) => {
+        writeDescriptor(file, from, offset, (error) => {
           wrote(file, from, offset, epoch, error);
           settled(error);
         });
@@ -172,7 +172,7 @@ export class FileStorage implements SyncStorage {
     checkRange(offset, from.length);
     const { epoch } = file;
     try {
-      writeDescriptorSync(file.fd, from, offset, file.native);
+      writeDescriptorSync(file, from, offset);
     } catch (error) {
       wrote(file, from, offset, epoch, error);
       throw this.#use.failed(error, () => doingRange("write", offset, from.length));

@@ -4,6 +4,7 @@ import type { FileKind } from "./file-kind.ts";
 import type { FileSystemTraits } from "./file-system-traits.ts";
 import type { BlockingPolicy } from "./file-options.ts";
 import type { NativeCalls } from "./native/native-calls.ts";
+import { longestCachedWrite, longestTransfer } from "./transfer.ts";
 import { WriteBehind } from "./write-behind.ts";
 
 /** A system call that changes how a file is laid out. */
@@ -65,6 +66,8 @@ export class OpenFile {
   readonly fileSystem: FileSystemTraits | undefined;
   /** Longest read or write that is done at once in the asynchronous world, bytes; -1: none is. */
   readonly longestAtOnce: number;
+  /** Most bytes that one system call is asked to write. */
+  readonly longestWrite: number;
   /** Whether changes of the layout are made at once in the asynchronous world. */
   readonly changesAtOnce: boolean;
   /** Whether questions to the file system are asked at once in the asynchronous world. */
@@ -92,6 +95,7 @@ export class OpenFile {
     this.limits = facts.limits;
     this.fileSystem = facts.fileSystem;
     this.longestAtOnce = longestAtOnce(facts);
+    this.longestWrite = facts.direct ? longestTransfer : longestCachedWrite;
     this.changesAtOnce = this.longestAtOnce > 0;
     this.questionsAtOnce = facts.blocking !== "never";
     this.noResidentReads = facts.direct;

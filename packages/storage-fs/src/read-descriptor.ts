@@ -16,7 +16,7 @@ export function readDescriptorSync(fd: number, into: IoVector, offset: number, r
     try {
       count =
         single === undefined
-          ? readvSync(fd, pieceFrom(into, done), offset + done)
+          ? readvSync(fd, pieceFrom(into, done, longestTransfer), offset + done)
           : readSync(fd, single, done, Math.min(length - done, longestTransfer), offset + done);
     } catch (error) {
       if (isInterrupted(error)) {
@@ -51,7 +51,7 @@ export function readDescriptor(
   let done = start;
   const next = (): void => {
     if (single === undefined) {
-      readv(fd, pieceFrom(into, done), offset + done, onRead);
+      readv(fd, pieceFrom(into, done, longestTransfer), offset + done, onRead);
     } else {
       read(fd, single, done, Math.min(length - done, longestTransfer), offset + done, onRead);
     }

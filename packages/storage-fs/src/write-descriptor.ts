@@ -1,13 +1,24 @@
 import { write, writeSync, writev, writevSync } from "node:fs";
 import type { IoVector } from "@img/io-vector";
 import type { NativeCalls } from "./native/native-calls.ts";
-import { isInterrupted, longestTransfer, pieceFrom } from "./transfer.ts";
+import { isInterrupted, pieceFrom } from "./transfer.ts";
 
 /** What Node adds to a system call is little beside copying more than this, bytes. */
 const fewBytes = 64 * 1024;
 
+/** Pieces of one write that are with the thread pool at once. */
+const mostAtOnce = 4;
+
+/** A file that can be written. */
+export interface WrittenFile {
+  readonly fd: number;
+  /** Most bytes that one system call is asked to write. */
+  readonly longestWrite: number;
+  readonly native: NativeCalls | undefined;
+}
+
 /** Writes all of `from` at `offset`. */
-export function writeDescriptorSync(fd: number, from: IoVector, offset: number, native: NativeCalls | undefined): void {
+export function writeDescriptorSync({ fd, longestWrite, native }: WrittenFile, from: IoVector, offset: number): void {
   const single = from.singleBuffer;
   const length = from.length;
   let done = 0;
@@ -21,8 +32,8 @@ export function writeDescriptorSync(fd: number, from: IoVector, offset: number, 
     try {
       count =
         single === undefined
-          ? writevSync(fd, pieceFrom(from, done), offset + done)
-          : writeSync(fd, single, done, Math.min(length - done, longestTransfer), offset + done);
+          ? writevSync(fd, pieceFrom(from, done, longestWrite), offset + done)
+          : writeSync(fd, single, done, Math.min(length - done, longestWrite), offset + done);
     } catch (error) {
       if (isInterrupted(error)) {
         continue;
@@ -37,24 +48,60 @@ export function writeDescriptorSync(fd: number, from: IoVector, offset: number, 
 }
 
 /**
- * The same through the thread pool.
+ * The same through the thread pool. What was written when something goes wrong isn't known: pieces of a long write are written in any order.
  *
- * @param settled - called once, with what went wrong or `undefined`
+ * @param settled - called once, when nothing is written any more, with what went wrong first or `undefined`
  */
 export function writeDescriptor(
-  fd: number,
+  file: WrittenFile,
   from: IoVector,
   offset: number,
-  settled: (error: Error | undefined) => void,
+  settled: (error: unknown) => void,
 ): void {
+  const { length } = from;
+  const { longestWrite } = file;
+  if (length <= longestWrite) {
+    writePiece(file.fd, from, offset, settled);
+    return;
+  }
+  let begun = 0;
+  let unsettled = Math.min(mostAtOnce, Math.ceil(length / longestWrite));
+  let failed: { readonly error: unknown } | undefined;
+  const next = (): void => {
+    if (failed !== undefined || begun === length) {
+      unsettled--;
+      if (unsettled === 0) {
+        settled(failed?.error);
+      }
+      return;
+    }
+    const start = begun;
+    begun = Math.min(start + longestWrite, length);
+    try {
+      writePiece(file.fd, from.slice(start, begun), offset + start, onWritten);
+    } catch (error) {
+      onWritten(error);
+    }
+  };
+  const onWritten = (error: unknown): void => {
+    failed ??= error === undefined ? undefined : { error };
+    next();
+  };
+  for (let lane = unsettled; lane > 0; lane--) {
+    next();
+  }
+}
+
+/** @param settled - called once, with what went wrong or `undefined`; not when this throws */
+function writePiece(fd: number, from: IoVector, offset: number, settled: (error: unknown) => void): void {
   const single = from.singleBuffer;
   const length = from.length;
   let done = 0;
   const next = (): void => {
     if (single === undefined) {
-      writev(fd, pieceFrom(from, done), offset + done, onWritten);
+      writev(fd, pieceFrom(from, done, length), offset + done, onWritten);
     } else {
-      write(fd, single, done, Math.min(length - done, longestTransfer), offset + done, onWritten);
+      write(fd, single, done, length - done, offset + done, onWritten);
     }
   };
   const onWritten = (error: NodeJS.ErrnoException | null, count: number): void => {

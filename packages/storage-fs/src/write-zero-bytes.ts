@@ -23,17 +23,17 @@ function writeOnce(file: OpenFile, from: IoVector, offset: number): Io<void> {
   return perform({
     label: file.label,
     sync: () => {
-      writeDescriptorSync(file.fd, from, offset, file.native);
+      writeDescriptorSync(file, from, offset);
       file.wrote(offset + from.length, epoch);
     },
     async: () =>
       new Promise<void>((resolve, reject) => {
-        writeDescriptor(file.fd, from, offset, (error) => {
+        writeDescriptor(file, from, offset, (error) => {
           if (error === undefined) {
             file.wrote(offset + from.length, epoch);
             resolve();
           } else {
-            reject(error);
+            reject(error as Error);
           }
         });
       }),

@@ -40,8 +40,8 @@ export interface ConvertOptions extends AbortOptions {
   /** Parts that may be in flight at once, where storages answer later. Default 8. */
   readonly parallel?: number;
   /**
-   * Most bytes of a part; each part in flight has a buffer of this size. Default 1 MiB: ext4 takes far longer for one write of 2 MiB than for two of
-   * half that.
+   * Most bytes of a part; each part in flight has a buffer of this size. Default 2 MiB; 1 MiB with {@link compressed}, where there is
+   * enough to do for each byte.
    */
   readonly chunkSize?: number;
   /** Called between parts. */
@@ -78,7 +78,7 @@ const MiB = 1024 * 1024;
 export function convertSettings(options: ConvertOptions): ConvertSettings {
   const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
   const { onlyDifferences = false, noSnapshotsBelow = false, rate = Infinity } = options;
-  const { chunkSize = MiB, offload = false } = options;
+  const { chunkSize = compressed ? MiB : 2 * MiB, offload = false } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);
