@@ -3,7 +3,6 @@ import { isPartOf } from "../src/run/profile.ts";
 import { measure, type Case, type Sample } from "../src/run/measurement.ts";
 import { spreadOf } from "../src/run/spread.ts";
 import { measureMicro } from "../src/micro/micro-bench.ts";
-import { repeat } from "../src/micro/micro.ts";
 
 /** Gives these samples one after the other, and counts. */
 function script(samples: readonly Sample[]): { run: (warmUp: boolean) => Sample; warmUps: boolean[] } {
