@@ -56,7 +56,7 @@ export function writeDescriptor(
   file: WrittenFile,
   from: IoVector,
   offset: number,
-  settled: (error: unknown) => void,
+  settled: (error: Error | undefined) => void,
 ): void {
   const { length } = from;
   const { longestWrite } = file;
@@ -66,12 +66,12 @@ export function writeDescriptor(
   }
   let begun = 0;
   let unsettled = Math.min(mostAtOnce, Math.ceil(length / longestWrite));
-  let failed: { readonly error: unknown } | undefined;
+  let failed: Error | undefined;
   const next = (): void => {
     if (failed !== undefined || begun === length) {
       unsettled--;
       if (unsettled === 0) {
-        settled(failed?.error);
+        settled(failed);
       }
       return;
     }
@@ -80,11 +80,11 @@ export function writeDescriptor(
     try {
       writePiece(file.fd, from.slice(start, begun), offset + start, onWritten);
     } catch (error) {
-      onWritten(error);
+      onWritten(error as Error);
     }
   };
-  const onWritten = (error: unknown): void => {
-    failed ??= error === undefined ? undefined : { error };
+  const onWritten = (error: Error | undefined): void => {
+    failed ??= error;
     next();
   };
   for (let lane = unsettled; lane > 0; lane--) {
@@ -93,7 +93,7 @@ export function writeDescriptor(
 }
 
 /** @param settled - called once, with what went wrong or `undefined`; not when this throws */
-function writePiece(fd: number, from: IoVector, offset: number, settled: (error: unknown) => void): void {
+function writePiece(fd: number, from: IoVector, offset: number, settled: (error: Error | undefined) => void): void {
   const single = from.singleBuffer;
   const length = from.length;
   let done = 0;

@@ -33,7 +33,7 @@ function writeOnce(file: OpenFile, from: IoVector, offset: number): Io<void> {
             file.wrote(offset + from.length, epoch);
             resolve();
           } else {
-            reject(error as Error);
+            reject(error);
           }
         });
       }),
