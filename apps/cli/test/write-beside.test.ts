@@ -4,7 +4,7 @@ import { MemoryStorage } from "@img/format-core";
 import { qcow2 } from "@img/qcow2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { beginsCompressed } from "../src/images/begins-compressed.ts";
-import { useTwoCopiers } from "../src/images/use-two-copiers.ts";
+import { useOneWriter } from "../src/images/use-one-writer.ts";
 import { img, qemuImg } from "./support/run-tool.ts";
 import { SampleImages } from "./support/sample-images.ts";
 
@@ -24,13 +24,13 @@ describe("a short look at a disk", () => {
   });
 });
 
-describe("two copiers", () => {
-  it("are what libuv is told, unless the user has told it something", () => {
+describe("one writer", () => {
+  it("is what libuv is told, unless the user has told it something", () => {
     const empty: NodeJS.ProcessEnv = {};
-    useTwoCopiers(empty);
-    expect(empty).toEqual({ UV_THREADPOOL_SIZE: "2" });
+    useOneWriter(empty);
+    expect(empty).toEqual({ UV_THREADPOOL_SIZE: "1" });
     const chosen = { UV_THREADPOOL_SIZE: "6" };
-    useTwoCopiers(chosen);
+    useOneWriter(chosen);
     expect(chosen).toEqual({ UV_THREADPOOL_SIZE: "6" });
   });
 });

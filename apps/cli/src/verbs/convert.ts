@@ -11,7 +11,7 @@ import { openSnapshot } from "../images/open-snapshot.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { beginsCompressed } from "../images/begins-compressed.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
-import { useTwoCopiers } from "../images/use-two-copiers.ts";
+import { useOneWriter } from "../images/use-one-writer.ts";
 import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { salvageWarnings } from "../output/salvage-warnings.ts";
@@ -51,21 +51,20 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   }
   const request = convertRequest(args);
   // compressing keeps all processors busy by itself, and so does decompressing; onto raw disks, every thread reads and writes
-  const mayUsePool = !args.has("c") && request.threads !== 1 && request.targetFormat !== "raw";
-  if (mayUsePool && !request.sourceCache.direct && !directModes.has(args.value("t"))) {
-    useTwoCopiers();
+  const mayWriteBeside = !args.has("c") && request.threads !== 1 && request.targetFormat !== "raw";
+  if (mayWriteBeside && !request.sourceCache.direct && !directModes.has(args.value("t"))) {
+    useOneWriter();
   }
   const { specs: sources, skipped, compressed } = await checkSources(request, args, input);
   checkFormat(request.targetFormat, args);
   if (isStream(request)) {
     const { convertToStream } = await import("./convert-to-stream.ts");
-    return convertToStream(context, request, sources.map(blocking));
+    return convertToStream(context, request, sources);
   }
   const target = nameTarget(request, args);
   const format = target.spec.format ?? request.targetFormat;
-  const inPool = mayUsePool && !compressed;
-  const files = inPool ? sources : sources.map(blocking);
-  await convert(context, request, files, { ...target, spec: { ...target.spec, format } }, inPool);
+  const beside = mayWriteBeside && !compressed;
+  await convert(context, request, sources, { ...target, spec: { ...target.spec, format } }, beside);
   for (const bitmap of request.bitmaps === "usable" ? skipped.reverse() : []) {
     terminal.note(`${terminal.program}: warning: Skipping inconsistent bitmap '${printable(bitmap)}'\n`);
   }
@@ -105,7 +104,7 @@ async function checkSources(
     });
     const image = await openSnapshot(named);
     // what was guessed stays as it was guessed now
-    specs.push({ ...named.spec, format: image.driver.format });
+    specs.push({ ...named.spec, format: image.driver.format, ...blockingSource(named.spec) });
     skipped.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
     compressed ||= await beginsCompressed(image);
     await image.close();
@@ -134,7 +133,7 @@ async function convert(
   request: ConvertRequest,
   sources: readonly ImageSpec[],
   target: NamedTarget,
-  inPool: boolean,
+  beside: boolean,
 ): Promise<void> {
   const { skipCreate } = request;
   const { name } = target;
@@ -148,7 +147,7 @@ async function convert(
     await convertImages({
       sources,
       ...pluginFormats(plugins),
-      target: { ...pluginStorages(plugins), ...convertTarget(target, options, inPool), gate },
+      target: { ...pluginStorages(plugins), ...convertTarget(target, options, beside), gate },
       skipCreate,
       targetIsZero: request.targetIsZero,
       onlyDifferences: args.has("B"),
@@ -174,25 +173,26 @@ async function convert(
   }
 }
 
-/** @param inPool - other threads write while this one goes on */
+/** @param beside - write while this thread reads on */
 function convertTarget(
   target: NamedTarget,
   { cache, createOptions, ...files }: TargetOptions,
-  inPool: boolean,
+  beside: boolean,
 ): ConvertTarget {
   const { bare: _bare, shown: _shown, dataFile: given, ...spec } = target.spec;
   const { backingFile, dataFile = given ?? undefined } = files;
   const direct = cache.direct || spec.direct === true;
-  const file = { ...spec, direct };
   return {
-    ...(inPool ? file : blocking(file)),
+    ...spec,
+    direct,
+    ...(beside || direct ? {} : { blocking: "always" }),
     createOptions,
     ...(backingFile === undefined ? {} : { backingFile }),
     ...(dataFile === undefined ? {} : { dataFile }),
   };
 }
 
-/** Data in the host's memory is copied sooner than another thread is woken up to do it. Where each request waits for a disk, that is no loss. */
-function blocking<Spec extends Pick<ImageSpec, "blocking" | "direct">>(spec: Spec): Spec {
-  return spec.direct === true ? spec : { ...spec, blocking: "always" };
+/** Data in the host's memory is copied sooner than another thread is woken up to do it. Only where each request waits for a disk, that pays. */
+function blockingSource({ direct = false }: Pick<ImageSpec, "direct">): Pick<ImageSpec, "blocking"> {
+  return direct ? {} : { blocking: "always" };
 }

@@ -37,10 +37,10 @@ export interface ConvertOptions extends AbortOptions {
    * {@link onlyDifferences}. Default `false`.
    */
   readonly offload?: boolean;
-  /** Parts that may be in flight at once, where storages answer later. Default 8. */
+  /** Parts that may be in flight at once, where storages answer later. Default 4; 8 with {@link compressed}. */
   readonly parallel?: number;
   /**
-   * Most bytes of a part; each part in flight has a buffer of this size. Default 2 MiB; 1 MiB with {@link compressed}, where there is
+   * Most bytes of a part; each part in flight has a buffer of this size. Default 4 MiB; 1 MiB with {@link compressed}, where there is
    * enough to do for each byte.
    */
   readonly chunkSize?: number;
@@ -76,9 +76,9 @@ const MiB = 1024 * 1024;
  * @throws RangeError when a number is out of its range
  */
 export function convertSettings(options: ConvertOptions): ConvertSettings {
-  const { sparse = 4096, targetIsZero = false, compressed = false, parallel = 8 } = options;
+  const { sparse = 4096, targetIsZero = false, compressed = false } = options;
   const { onlyDifferences = false, noSnapshotsBelow = false, rate = Infinity } = options;
-  const { chunkSize = compressed ? MiB : 2 * MiB, offload = false } = options;
+  const { parallel = compressed ? 8 : 4, chunkSize = compressed ? MiB : 4 * MiB, offload = false } = options;
   checkInteger("sparse", sparse, 0);
   checkInteger("parallel", parallel, 1);
   checkInteger("chunkSize", chunkSize, 512);

@@ -94,8 +94,8 @@ export function convertImagesSync(options: ConvertImagesSyncOptions): ConvertIma
   return runSync(convertImagesIo(options, 1));
 }
 
-/** @param parallel - parts in flight at once */
-function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<ConvertImagesResult> {
+/** @param parallel - parts in flight at once; default: that of {@link convertSettings} */
+function* convertImagesIo(options: ConvertImagesOptions, parallel?: number): Io<ConvertImagesResult> {
   if (options.sources.length === 0) {
     throw new RangeError("sources: expected at least one");
   }
@@ -104,7 +104,7 @@ function* convertImagesIo(options: ConvertImagesOptions, parallel = 8): Io<Conve
   }
   const settings = convertSettings({
     ...options,
-    parallel,
+    ...(parallel === undefined ? {} : { parallel }),
     noSnapshotsBelow: ![...options.sources, options.target].some(hasSnapshotBelow),
   });
   const formats = options.formats ?? defaultFormats(...options.sources, options.target);
