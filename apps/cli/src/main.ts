@@ -7,6 +7,7 @@ import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
 import { loadPlugins } from "./plugins/load-plugins.ts";
 import { withNbd } from "./plugins/nbd-storages.ts";
+import { optimizeLater } from "./start/optimize-later.ts";
 import { checkObjects } from "./values/check-objects.ts";
 import { checkTrace } from "./values/check-trace.ts";
 import { plugin } from "./verbs/common-options.ts";
@@ -80,6 +81,9 @@ async function runVerb(
   const named = [...pluginsBefore, ...parsed.values("plugin")];
   const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
   const withPlugins = parsed.withPlugins(withNbd(plugins));
-  const { run } = await verb.load(withPlugins);
+  const { run, movesData } = await verb.load(withPlugins);
+  if (movesData === true) {
+    optimizeLater();
+  }
   return run({ args: withPlugins, ...surroundings });
 }

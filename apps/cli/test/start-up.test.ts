@@ -107,6 +107,27 @@ describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older
     expect(kept().map((file) => ({ file, ino: statSync(file).ino }))).toEqual(files);
   });
 
+  it("is kept for what moves data as well, which has V8 optimize later", () => {
+    const later = join(directory, "later-cache");
+    mkdirSync(later);
+    writeFileSync(
+      join(directory, "settings.cjs"),
+      `const { cachedDataVersionTag } = require("node:v8");
+       const before = cachedDataVersionTag();
+       process.on("beforeExit", () => process.stderr.write(cachedDataVersionTag() === before ? "usual" : "later"));`,
+    );
+    const runs = [1, 2].map(() => {
+      const args = ["-r", "./settings.cjs", program, "compare", "empty.qcow2", "plain.raw"];
+      const env = { ...process.env, XDG_CACHE_HOME: later };
+      const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: directory, encoding: "utf8", env });
+      const files = readdirSync(join(later, "img")).map((name) => statSync(join(later, "img", name)).ino);
+      return { stdout, stderr, files };
+    });
+    expect(runs[0]).toMatchObject({ stdout: "Images are identical.\n", stderr: "later" });
+    expect(runs[0]?.files).toHaveLength(2);
+    expect(runs[1]).toEqual(runs[0]);
+  });
+
   it("is replaced when it isn't what V8 wants, and the run does what it should", () => {
     const sizes = kept().map((file) => statSync(file).size);
     for (const file of kept()) {

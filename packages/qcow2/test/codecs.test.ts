@@ -9,6 +9,7 @@ import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ClusterCodec, Codecs } from "../src/codecs/codec.ts";
 import { codecs as node, NodeZlibCodec } from "../src/codecs/node.ts";
+import { NodeDeflaters } from "../src/codecs/node-deflaters.ts";
 import { codecs as portable } from "../src/codecs/portable.ts";
 import type { CompressionLibraries, DeflateLibrary, ZstdLibrary } from "../src/codecs/compression-libraries.ts";
 import { libraryCodecs } from "../src/codecs/library-codecs.ts";
@@ -435,6 +436,54 @@ describe("the codecs for libraries of the system", () => {
     expect(await zlib.compressAsync!(bytes)).toEqual(zlib.compress!(bytes));
     const { compressAsync: _, ...library } = zstdLibrary();
     expect(withZstd(library).compressAsync).toBeUndefined();
+  });
+});
+
+describe("clusters that node:zlib compresses in the thread pool", () => {
+  const codec = new NodeZlibCodec(() => undefined);
+
+  it("give what the thread itself would give, many at once and whatever came before", async () => {
+    const sources = Array.from({ length: 60 }, (_, index) => {
+      const length = [512, clusterSize, 2 * 1024 * 1024][index % 3]!;
+      return index % 5 === 4 ? random(length, index) : mixed(length, index);
+    });
+    const results = await Promise.all(sources.map(async (source) => codec.compressAsync(source)));
+    for (const [index, source] of sources.entries()) {
+      const here = codec.compress(source);
+      expect(results[index] === undefined).toBe(here === undefined);
+      expect(Buffer.compare(results[index] ?? new Uint8Array(), here ?? new Uint8Array())).toBe(0);
+    }
+    expect(results.filter((result) => result === undefined).length).toBeGreaterThan(5);
+    expect(results.filter((result) => result !== undefined).length).toBeGreaterThan(40);
+  });
+
+  it("are compressed as hard as each is to be", async () => {
+    const source = mixed(clusterSize);
+    for (const level of [1, 9, 6, undefined]) {
+      const options = level === undefined ? {} : { level };
+      expect(await codec.compressAsync(source, options)).toEqual(codec.compress(source, options));
+    }
+    expect(codec.compress(source, { level: 1 })).not.toEqual(codec.compress(source, { level: 9 }));
+  });
+
+  it("can be empty", async () => {
+    expect(await codec.compressAsync(new Uint8Array())).toBeUndefined();
+  });
+});
+
+describe("deflating in the thread pool", () => {
+  it("tells whose call failed, and goes on with the others", async () => {
+    const deflaters = new NodeDeflaters({ windowBits: 12 });
+    const bytes = mixed(clusterSize);
+    const results = await Promise.allSettled(
+      Array.from({ length: 30 }, async (_, index) => deflaters.deflate(index % 3 === 0 ? (7 as never) : bytes)),
+    );
+    for (const [index, result] of results.entries()) {
+      expect(result.status).toBe(index % 3 === 0 ? "rejected" : "fulfilled");
+      if (result.status === "fulfilled") {
+        expect(Buffer.compare(inflateRawSync(result.value), bytes)).toBe(0);
+      }
+    }
   });
 });
 

@@ -13,6 +13,8 @@ import { requireSize } from "../values/parse-size.ts";
 import type { Terminal } from "../terminal.ts";
 import type { VerbContext } from "./verb.ts";
 
+export const movesData = true;
+
 /** `img commit`. */
 export async function run(context: VerbContext): Promise<number> {
   const { args, terminal } = context;

@@ -13,6 +13,8 @@ import type { VerbContext } from "./verb.ts";
 /** Exit codes of qemu-img for this verb. */
 const exitCodes = { differs: 1, open: 2, map: 3, read: 4 } as const;
 
+export const movesData = true;
+
 /** `img compare`. */
 export async function run(context: VerbContext): Promise<number> {
   return withStandardInput(context, (input) => runWith(context, input));

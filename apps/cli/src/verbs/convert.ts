@@ -29,6 +29,8 @@ const directModes: ReadonlySet<string | undefined> = new Set(["none", "directsyn
 
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
+export const movesData = true;
+
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {
   return withStandardInput(context, async (input) => {

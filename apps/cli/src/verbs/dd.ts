@@ -12,6 +12,8 @@ import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { ddRequest, type DdRequest } from "../values/dd-request.ts";
 import type { VerbContext } from "./verb.ts";
 
+export const movesData = true;
+
 /** `img dd`. */
 export async function run(context: VerbContext): Promise<number> {
   return withStandardInput(context, async (standardInput) => {

@@ -22,6 +22,8 @@ interface Wanted {
   readonly format: string | undefined;
 }
 
+export const movesData = true;
+
 /** `img rebase`. */
 export async function run(context: VerbContext): Promise<number> {
   const { args, terminal } = context;

@@ -4,6 +4,7 @@ import * as zlib from "node:zlib";
 import { ImgError } from "@img/format-core";
 import type { ClusterCodec, Codecs, CompressOptions } from "./codec.ts";
 import { inflateInto } from "./inflate-into.ts";
+import { NodeDeflaters } from "./node-deflaters.ts";
 import { NodeInflater } from "./node-inflater.ts";
 import type { ZstdFrame } from "./zstd-frame.ts";
 import { decodeZstdFrames } from "./zstd-decode.ts";
@@ -15,6 +16,7 @@ export class NodeZlibCodec implements ClusterCodec {
   readonly name = "zlib";
   readonly #makeInflater: () => NodeInflater | undefined;
   #inflater: { readonly found: NodeInflater | undefined } | undefined;
+  #deflaters: { readonly level: number | undefined; readonly deflaters: NodeDeflaters } | undefined;
 
   /** @param makeInflater - asked once, when the first cluster is decompressed; `undefined`: only what Node documents is used */
   constructor(makeInflater: () => NodeInflater | undefined) {
@@ -57,8 +59,13 @@ export class NodeZlibCodec implements ClusterCodec {
   }
 
   compress(source: Uint8Array, options: CompressOptions = {}): Uint8Array | undefined {
+    const chunkSize = Math.max(source.length, zlib.constants.Z_MIN_CHUNK);
+    const maxOutputLength = Math.max(1, source.length - 1);
     try {
-      return ifSmaller(zlib.deflateRawSync(source, deflateSettings(source, options)), source);
+      return ifSmaller(
+        zlib.deflateRawSync(source, { ...deflateSettings(options), chunkSize, maxOutputLength }),
+        source,
+      );
     } catch (error) {
       if (isTooLarge(error)) {
         return undefined;
@@ -68,14 +75,15 @@ export class NodeZlibCodec implements ClusterCodec {
   }
 
   async compressAsync(source: Uint8Array, options: CompressOptions = {}): Promise<Uint8Array | undefined> {
-    try {
-      return ifSmaller(await deflateRaw(source, deflateSettings(source, options)), source);
-    } catch (error) {
-      if (isTooLarge(error)) {
-        return undefined;
-      }
-      throw error;
+    return ifSmaller(await this.#deflatersFor(options).deflate(source), source);
+  }
+
+  /** An image is written with one level. */
+  #deflatersFor(options: CompressOptions): NodeDeflaters {
+    if (this.#deflaters === undefined || this.#deflaters.level !== options.level) {
+      this.#deflaters = { level: options.level, deflaters: new NodeDeflaters(deflateSettings(options)) };
     }
+    return this.#deflaters.deflaters;
   }
 }
 
@@ -102,17 +110,9 @@ function checkInflated(found: number, target: Uint8Array, problem: string = "it 
   }
 }
 
-const deflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.deflateRaw);
-
-function deflateSettings({ length }: Uint8Array, options: CompressOptions): zlib.ZlibOptions {
-  return {
-    // QEMU refuses to read streams that look back further than 4 KiB
-    windowBits: 12,
-    memLevel: 9,
-    chunkSize: Math.max(length, zlib.constants.Z_MIN_CHUNK),
-    maxOutputLength: Math.max(1, length - 1),
-    ...(options.level === undefined ? {} : { level: options.level }),
-  };
+function deflateSettings({ level }: CompressOptions): zlib.ZlibOptions {
+  // QEMU refuses to read streams that look back further than 4 KiB
+  return { windowBits: 12, memLevel: 9, ...(level === undefined ? {} : { level }) };
 }
 
 function ifSmaller(result: Uint8Array, source: Uint8Array): Uint8Array | undefined {
