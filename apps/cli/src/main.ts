@@ -7,7 +7,6 @@ import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
 import { loadPlugins } from "./plugins/load-plugins.ts";
 import { withNbd } from "./plugins/nbd-storages.ts";
-import { optimizeLater } from "./start/optimize-later.ts";
 import { checkObjects } from "./values/check-objects.ts";
 import { checkTrace } from "./values/check-trace.ts";
 import { plugin } from "./verbs/common-options.ts";
@@ -81,9 +80,6 @@ async function runVerb(
   const named = [...pluginsBefore, ...parsed.values("plugin")];
   const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
   const withPlugins = parsed.withPlugins(withNbd(plugins));
-  const { run, movesData } = await verb.load(withPlugins);
-  if (movesData === true) {
-    optimizeLater();
-  }
+  const { run } = await verb.load(withPlugins);
   return run({ args: withPlugins, ...surroundings });
 }

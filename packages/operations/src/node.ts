@@ -49,6 +49,7 @@ export {
   type RepairedImageFile,
   type RepairImageFileOptions,
 } from "./node/repair-image-file.ts";
+export type { ThreadOptions } from "./node/thread-starter.ts";
 export {
   streamImageFiles,
   streamImageFilesSync,

@@ -214,6 +214,8 @@ describe("convertImages", () => {
          parentPort.once("message", ({ into }) => {
            into.fill(7);
            parentPort.once("message", () => process.exit(1));
+           // it may have been the last one
+           setTimeout(() => process.exit(1), 100);
          });`,
       );
       const tired = new URL("tired.js", workerEntry);

@@ -92,7 +92,7 @@ describe("a conversion with help", () => {
     expect(result).toEqual({ size, written: data });
     expect(told).toEqual([...told].sort((a, b) => a - b));
     expect(told.at(-1)).toBe(size);
-    expect(companion.taken).toHaveLength(Math.min(most, 5));
+    expect(companion.taken).toHaveLength(Math.min(most, 6));
     expect(companion.ended).toBe(1);
   });
 

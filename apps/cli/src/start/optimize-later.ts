@@ -7,8 +7,8 @@ let isAsked = false;
  * Has V8 wait longer before it optimizes a function. What moves data has little code that runs a second or two: optimizing it takes the processors
  * longer than it gains, and they have data to move, check or decompress. Compare and decompress take a tenth less time so.
  *
- * Only Node 20 needs it: later ones optimize in steps, the first of which costs little. It does nothing where V8 has another number. To be called when
- * the program is loaded: code that was compiled with other settings isn't used.
+ * Only Node 20 needs it: later ones optimize in steps, the first of which costs little. It does nothing where V8 has another number. To be called by a verb
+ * when it begins: code that was compiled with other settings isn't used.
  */
 export function optimizeLater(): void {
   if (isAsked || Number.parseInt(process.versions.node, 10) !== 20) {

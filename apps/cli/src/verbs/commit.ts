@@ -6,6 +6,7 @@ import { commitFailure } from "../errors/commit-failure.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { closeAfter, warnOfGuessedRaw } from "../images/open-writable.ts";
+import { optimizeLater } from "../start/optimize-later.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { oneOperand } from "../values/operand.ts";
@@ -13,10 +14,9 @@ import { requireSize } from "../values/parse-size.ts";
 import type { Terminal } from "../terminal.ts";
 import type { VerbContext } from "./verb.ts";
 
-export const movesData = true;
-
 /** `img commit`. */
 export async function run(context: VerbContext): Promise<number> {
+  optimizeLater();
   const { args, terminal } = context;
   const rates = args.values("r").map((text) => requireSize(text, "rate limit"));
   const name = oneOperand(args);

@@ -6,6 +6,7 @@ import { describeImgError } from "../errors/report-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { progressLine } from "../output/progress-line.ts";
+import { optimizeLater } from "../start/optimize-later.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { twoOperands } from "../values/operand.ts";
 import type { VerbContext } from "./verb.ts";
@@ -13,10 +14,9 @@ import type { VerbContext } from "./verb.ts";
 /** Exit codes of qemu-img for this verb. */
 const exitCodes = { differs: 1, open: 2, map: 3, read: 4 } as const;
 
-export const movesData = true;
-
 /** `img compare`. */
 export async function run(context: VerbContext): Promise<number> {
+  optimizeLater();
   return withStandardInput(context, (input) => runWith(context, input));
 }
 

@@ -15,6 +15,7 @@ import { useOneWriter } from "../images/use-one-writer.ts";
 import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { salvageWarnings } from "../output/salvage-warnings.ts";
+import { optimizeLater } from "../start/optimize-later.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { convertRequest, type ConvertRequest } from "../values/convert-request.ts";
@@ -29,10 +30,9 @@ const directModes: ReadonlySet<string | undefined> = new Set(["none", "directsyn
 
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
-export const movesData = true;
-
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {
+  optimizeLater();
   return withStandardInput(context, async (input) => {
     const exitCode = await runWith(context, input);
     await input.finish();

@@ -6,16 +6,16 @@ import { strerror } from "../errors/strerror.ts";
 import { plainPath } from "../images/image-name.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
+import { optimizeLater } from "../start/optimize-later.ts";
 import { printable } from "../output/printable.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
 import { ddRequest, type DdRequest } from "../values/dd-request.ts";
 import type { VerbContext } from "./verb.ts";
 
-export const movesData = true;
-
 /** `img dd`. */
 export async function run(context: VerbContext): Promise<number> {
+  optimizeLater();
   return withStandardInput(context, async (standardInput) => {
     const exitCode = await runWith(context, standardInput);
     await standardInput.finish();

@@ -9,6 +9,7 @@ import { notChanged, rebaseFailure } from "../errors/rebase-failure.ts";
 import { plainPath } from "../images/image-name.ts";
 import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
 import { closeAfter, openWritable } from "../images/open-writable.ts";
+import { optimizeLater } from "../start/optimize-later.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginStorages } from "../plugins/plugin-options.ts";
@@ -22,10 +23,9 @@ interface Wanted {
   readonly format: string | undefined;
 }
 
-export const movesData = true;
-
 /** `img rebase`. */
 export async function run(context: VerbContext): Promise<number> {
+  optimizeLater();
   const { args, terminal } = context;
   const name = oneOperand(args);
   const unsafe = args.has("u");

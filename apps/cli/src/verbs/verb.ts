@@ -17,8 +17,6 @@ interface VerbModule {
    * @returns the exit code
    */
   readonly run: (context: VerbContext) => Promise<number>;
-  /** Whether it moves or compares the data of whole disks, with little code that is worth being optimized. */
-  readonly movesData?: boolean;
 }
 
 /** One verb of the command line. Everything that can be known without loading it: parsing and help are made from this. */

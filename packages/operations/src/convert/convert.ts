@@ -63,6 +63,7 @@ export function* convertIo(
   const pacer = new Pacer();
   const limit = settings.rate === Infinity ? undefined : new RateLimit(settings.rate);
   let failed = false;
+  let told = 0;
   function* work(): Io<void> {
     try {
       while (!failed && (yield* job.step())) {
@@ -70,6 +71,7 @@ export function* convertIo(
         const total = source.size;
         reader?.consider({ done, total, packed: source.hasPacked });
         options.onProgress?.({ done, total });
+        told = done;
         yield* pacer.pause();
         if (helper !== undefined && parts !== undefined) {
           yield* helper.consider(parts);
@@ -93,6 +95,10 @@ export function* convertIo(
       job.begin(part);
       yield* copy();
     }
+    if (told < source.size) {
+      // others did the last parts
+      options.onProgress?.({ done: source.size, total: source.size });
+    }
   }
   return { size: source.size, written: job.written };
 }
@@ -100,6 +106,7 @@ export function* convertIo(
 /** Copies the parts, as others may at the same time. */
 function* copyTogether(parts: SharedParts, helper: PartHelper, copy: () => Io<unknown>): Io<void> {
   try {
+    yield* helper.consider(parts);
     yield* copy();
   } catch (error) {
     parts.stopAt();

@@ -2,14 +2,14 @@ import { perform, runAsync, runSync, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { compareIo, type CompareOptions, type CompareResult } from "../compare/compare.ts";
 import type { PartHelper } from "../parts/part-helper.ts";
-import { compareThreads, type CompareThreadsOptions, type OpenedImage } from "./compare-threads.ts";
+import { compareThreads, type OpenedImage } from "./compare-threads.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import type { OpenImageOptions } from "./open-image.ts";
+import type { ThreadOptions } from "./thread-starter.ts";
 import { withImageFile } from "./with-image-file.ts";
 
 /** Options of {@link compareImageFiles}. */
-export interface CompareImageFilesOptions
-  extends OpenImageOptions, CompareOptions, Pick<CompareThreadsOptions, "threads" | "workerEntry"> {}
+export interface CompareImageFilesOptions extends OpenImageOptions, CompareOptions, ThreadOptions {}
 
 /**
  * Compares what the disks in two files contain: what `qemu-img compare` does.

@@ -2,8 +2,8 @@ import type { FormatAccess } from "@img/format-core";
 import type { PartHelper } from "../parts/part-helper.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { PartThreads, type PartJob } from "./part-threads.ts";
-import { defaultThreads } from "./reader-threads.ts";
 import { isInFiles, sharedImages, type SharedImages } from "./shared-images.ts";
+import { ThreadStarter, type ThreadOptions } from "./thread-starter.ts";
 
 /** What a thread is told that helps to compare. */
 export interface ComparisonJob extends PartJob {
@@ -13,16 +13,9 @@ export interface ComparisonJob extends PartJob {
 }
 
 /** Options of {@link compareThreads}. */
-export interface CompareThreadsOptions {
+export interface CompareThreadsOptions extends ThreadOptions {
   /** As for the comparison. Default `false`. */
   readonly strict?: boolean;
-  /** Threads that compare, the one included that was asked to; 1: that one alone. Default: one for each processor, up to 4. */
-  readonly threads?: number;
-  /**
-   * Where the module `node-worker.js` of this package is, for programs that are bundled. Default: beside the module that is running; where it
-   * isn't, one thread does it all.
-   */
-  readonly workerEntry?: URL;
 }
 
 /** An image that is open, and how it was opened. */
@@ -41,9 +34,9 @@ export function compareThreads(
   b: OpenedImage,
   options: CompareThreadsOptions = {},
 ): PartHelper | undefined {
-  const { strict = false, threads = defaultThreads() } = options;
-  const { workerEntry = new URL("./node-worker.js", import.meta.url) } = options;
-  if (threads < 2 || ![a, b].every(({ image, spec }) => isInFiles(image, spec))) {
+  const { strict = false } = options;
+  const starter = new ThreadStarter(options);
+  if (starter.most < 2 || ![a, b].every(({ image, spec }) => isInFiles(image, spec))) {
     return undefined;
   }
   const images = sharedImages([a.image, b.image], [a.spec, b.spec]);
@@ -54,5 +47,5 @@ export function compareThreads(
     total,
     memory,
   });
-  return new PartThreads(job, threads - 1, workerEntry);
+  return new PartThreads(job, [a.image, b.image], starter);
 }

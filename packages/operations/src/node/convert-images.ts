@@ -28,6 +28,7 @@ import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
+import type { ThreadOptions } from "./thread-starter.ts";
 import { withImages } from "./with-images.ts";
 import { writeNewFiles, type NewFiles } from "./write-new-files.ts";
 
@@ -54,17 +55,12 @@ export interface ConvertImagesSyncOptions
 }
 
 /** What {@link convertImages} is to do. */
-export interface ConvertImagesOptions extends ConvertImagesSyncOptions {
+export interface ConvertImagesOptions extends ConvertImagesSyncOptions, ThreadOptions {
   /**
-   * Threads that may work on it; 1: this one does it all. Default: one for each processor, up to 4. They copy parts of a raw target by themselves; for other
-   * targets they read compressed sources, beside this one, which writes. Short jobs need none.
+   * Threads that may work on it, this one included; 1: this one does it all. Default: one for each processor, up to 4. They copy parts of a raw target by
+   * themselves; for other targets they read compressed sources, beside this one, which writes. Short jobs need none.
    */
   readonly threads?: number;
-  /**
-   * Where the module `node-worker.js` of this package is, for programs that are bundled. Default: beside the module that is running; where it
-   * isn't, one thread does it all.
-   */
-  readonly workerEntry?: URL;
 }
 
 /** What {@link convertImages} did. */

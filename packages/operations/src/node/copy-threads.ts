@@ -1,7 +1,9 @@
+import type { FormatAccess } from "@img/format-core";
 import type { FileOpenOptions } from "@img/storage-fs";
 import type { ConvertSettings } from "../convert/convert-options.ts";
 import { PartThreads, type PartJob } from "./part-threads.ts";
 import type { SharedImages } from "./shared-images.ts";
+import type { ThreadStarter } from "./thread-starter.ts";
 
 /** A file that is open for writing in one thread, as another one can open it too. */
 export interface SharedFile {
@@ -21,13 +23,12 @@ export interface CopyJob extends PartJob {
 
 /**
  * Threads that help to copy disks onto a raw one in a file, each with descriptors of its own: each reads, decompresses and writes parts of it.
- * @param count - most threads
- * @param entry - the module that a thread runs
+ * @param sources - as they are open here
  */
 export function copyThreads(
   job: Pick<CopyJob, "sources" | "target" | "settings">,
-  count: number,
-  entry: URL,
+  sources: readonly FormatAccess[],
+  starter: ThreadStarter,
 ): PartThreads {
-  return new PartThreads(({ total, memory }): CopyJob => ({ kind: "copy", ...job, total, memory }), count, entry);
+  return new PartThreads(({ total, memory }): CopyJob => ({ kind: "copy", ...job, total, memory }), sources, starter);
 }

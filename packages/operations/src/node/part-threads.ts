@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
-import { Worker } from "node:worker_threads";
-import { perform, type Io } from "@img/format-core";
+import type { Worker } from "node:worker_threads";
+import { perform, storageAllocatedSize, type FormatAccess, type Io } from "@img/format-core";
 import type { PartHelper } from "../parts/part-helper.ts";
 import type { SharedParts } from "../parts/shared-parts.ts";
+import type { ThreadStarter } from "./thread-starter.ts";
 
 /** What a thread is told that helps with parts of a disk. */
 export interface PartJob {
@@ -22,29 +22,29 @@ const worthwhile = 80;
 /** Milliseconds before that is judged: a disk that begins with data may have little more. */
 const patience = 8;
 
-/** MiB. A small one keeps the buffers that inflating leaves behind from piling up. */
-const youngGeneration = 2;
+/** Bytes in the images' files from which on it needn't be judged: reading them alone takes that long. */
+const surelyWorthwhile = 256 * 1024 * 1024;
 
 /** Threads that help with parts of a disk, each with descriptors of its own. They are started when there is enough to do. */
 export class PartThreads implements PartHelper {
   readonly #job: (parts: SharedParts) => PartJob;
-  readonly #count: number;
-  readonly #entry: URL;
+  readonly #images: readonly FormatAccess[];
+  readonly #starter: ThreadStarter;
   readonly #began = performance.now();
   #ended: Promise<void>[] | undefined;
   /** Threads that haven't begun to work. */
   readonly #starting = new Set<Worker>();
+  #isKnownSize = false;
   #helped = 0;
 
   /**
    * @param job - what each thread is told
-   * @param count - most threads
-   * @param entry - the module that a thread runs; where it isn't, there are no threads
+   * @param images - what is read
    */
-  constructor(job: (parts: SharedParts) => PartJob, count: number, entry: URL) {
+  constructor(job: (parts: SharedParts) => PartJob, images: readonly FormatAccess[], starter: ThreadStarter) {
     this.#job = job;
-    this.#count = count;
-    this.#entry = entry;
+    this.#images = images;
+    this.#starter = starter;
   }
 
   /** Threads that have finished a part. */
@@ -53,8 +53,8 @@ export class PartThreads implements PartHelper {
   }
 
   *consider(parts: SharedParts): Io<void> {
-    if (this.#ended === undefined) {
-      this.#startIfWorthwhile(parts);
+    if (this.#ended === undefined && ((yield* this.#isSurelyWorthwhile()) || this.#isWorthwhile(parts))) {
+      this.#startAll(parts);
     }
     // a thread that starts asks this one for something several times: it would take long if nobody answered while there is work
     if (this.#starting.size > 0) {
@@ -62,23 +62,32 @@ export class PartThreads implements PartHelper {
     }
   }
 
-  #startIfWorthwhile(parts: SharedParts): void {
-    const { done, total } = parts;
+  #isWorthwhile({ done, total }: SharedParts): boolean {
     const elapsed = performance.now() - this.#began;
-    if (done === 0 || elapsed < patience || (elapsed / done) * (total - done) < worthwhile) {
-      return;
+    return done > 0 && elapsed >= patience && (elapsed / done) * (total - done) >= worthwhile;
+  }
+
+  /** Asks once. */
+  *#isSurelyWorthwhile(): Io<boolean> {
+    if (this.#isKnownSize) {
+      return false;
     }
-    const count = existsSync(this.#entry) ? this.#count : 0;
-    this.#ended = Array.from({ length: count }, () => this.#start(this.#job(parts)));
+    this.#isKnownSize = true;
+    let size = 0;
+    for (const storage of this.#images.flatMap((image) => image.storages())) {
+      size += (yield* storageAllocatedSize(storage)) ?? 0;
+    }
+    return size >= surelyWorthwhile;
+  }
+
+  #startAll(parts: SharedParts): void {
+    const { canStart, most } = this.#starter;
+    this.#ended ??= Array.from({ length: canStart ? most - 1 : 0 }, () => this.#start(this.#job(parts)));
   }
 
   /** Resolves when the thread has ended, however: what it didn't finish is done once more. */
   #start(job: PartJob): Promise<void> {
-    const worker = new Worker(this.#entry, {
-      workerData: job,
-      execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: youngGeneration },
-    });
+    const worker = this.#starter.start(job);
     this.#starting.add(worker);
     return new Promise((resolve) => {
       worker.on("message", (message: PartMessage) => {

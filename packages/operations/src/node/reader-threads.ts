@@ -1,9 +1,8 @@
-import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { perform, type Io } from "@img/format-core";
 import type { ConvertState, SourceReader } from "../convert/source-reader.ts";
 import type { SharedImages } from "./shared-images.ts";
+import type { ThreadStarter } from "./thread-starter.ts";
 
 /** What a thread is told that reads. */
 export interface ReadJob {
@@ -23,9 +22,6 @@ export type ReaderMessage = "ready" | "read" | "failed";
 /** A conversion that is expected to take less than this isn't worth threads, milliseconds: it would end when they begin. */
 const worthwhile = 100;
 
-/** MiB. A small one keeps the buffers that inflating leaves behind from piling up: 40 MB less for each thread, at no cost in time. */
-const youngGeneration = 2;
-
 /**
  * Threads that read the sources of a conversion, with descriptors of their own: as many as there may be threads, because decompressing is what takes
  * the time. They are started when there is compressed data, and enough of it. Plain data needs none: the thread pool overlaps
@@ -35,20 +31,16 @@ const youngGeneration = 2;
  */
 export class ReaderThreads implements SourceReader {
   readonly #sources: SharedImages;
-  readonly #most: number;
-  readonly #entry: URL;
+  readonly #starter: ThreadStarter;
   readonly #began = performance.now();
   #threads: ReaderThread[] | undefined;
 
   /**
    * @param sources - which threads can open as well
-   * @param most - threads in all, the one that converts included
-   * @param entry - the module that a thread runs
    */
-  constructor(sources: SharedImages, most: number, entry: URL) {
+  constructor(sources: SharedImages, starter: ThreadStarter) {
     this.#sources = sources;
-    this.#most = most;
-    this.#entry = entry;
+    this.#starter = starter;
   }
 
   /** Threads that have read something. */
@@ -69,8 +61,9 @@ export class ReaderThreads implements SourceReader {
       return;
     }
     // the thread that converts has little to do then, so all processors have a reader
-    const count = existsSync(this.#entry) ? this.#most : 0;
-    this.#threads = Array.from({ length: count }, () => new ReaderThread(this.#entry, this.#sources));
+    const { canStart, most } = this.#starter;
+    const job: ReadJob = { kind: "read", sources: this.#sources };
+    this.#threads = Array.from({ length: canStart ? most : 0 }, () => new ReaderThread(this.#starter.start(job)));
   }
 
   *read(into: Uint8Array, offset: number): Io<boolean> {
@@ -120,10 +113,8 @@ class ReaderThread {
   #ready = false;
   #helped = false;
 
-  constructor(entry: URL, sources: SharedImages) {
-    const job: ReadJob = { kind: "read", sources };
-    const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
-    this.#worker = new Worker(entry, { workerData: job, execArgv: [], resourceLimits });
+  constructor(worker: Worker) {
+    this.#worker = worker;
     this.#worker.on("message", (message: ReaderMessage) => {
       this.#hear(message);
     });
@@ -179,12 +170,4 @@ class ReaderThread {
     this.#helped ||= message === "read";
     this.#waiting.shift()?.(message === "read");
   }
-}
-
-/** Most threads that are used unless told otherwise: each takes 10 to 16 MiB. */
-const mostThreads = 4;
-
-/** Threads to use unless told otherwise: one for each processor, up to four. */
-export function defaultThreads(): number {
-  return Math.min(availableParallelism(), mostThreads);
 }

@@ -5,8 +5,9 @@ import type { ConvertSettings } from "../convert/convert-options.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
 import { copyThreads, type SharedFile } from "./copy-threads.ts";
 import type { PartThreads } from "./part-threads.ts";
-import { defaultThreads, ReaderThreads } from "./reader-threads.ts";
+import { ReaderThreads } from "./reader-threads.ts";
 import { isInFiles, sharedImages } from "./shared-images.ts";
+import { ThreadStarter } from "./thread-starter.ts";
 
 /** A conversion whose sources are open. */
 export interface Conversion {
@@ -80,13 +81,13 @@ function makeThreads(
   settings: ConvertSettings,
   file: SharedFile | undefined,
 ): Threads | undefined {
-  const { threads = defaultThreads(), workerEntry = new URL("./node-worker.js", import.meta.url) } = options;
-  if (threads < 2) {
+  const starter = new ThreadStarter(options);
+  if (starter.most < 2) {
     return undefined;
   }
   const shared = sharedImages(sources, options.sources);
   // who has to keep to a rate, or to what the target shows already, has nothing to share
   return file === undefined || settings.rate !== Infinity || settings.onlyDifferences
-    ? { reader: new ReaderThreads(shared, threads, workerEntry) }
-    : { helper: copyThreads({ sources: shared, target: file, settings }, threads - 1, workerEntry) };
+    ? { reader: new ReaderThreads(shared, starter) }
+    : { helper: copyThreads({ sources: shared, target: file, settings }, sources, starter) };
 }
