@@ -63,6 +63,29 @@ const lazyProgram = {
   },
 };
 
+const startDirectory = fileURLToPath(new URL("src/start", import.meta.url));
+
+/**
+ * Leaves what threads do in files of their own, one for each kind of job, for the same reason.
+ *
+ * @type {Plugin}
+ */
+const lazyThreads = {
+  name: "lazy-threads",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/operations\/src\/node\/serve-job\.ts$/ }, ({ path }) => ({
+      contents: [
+        `import { loadThread } from ${JSON.stringify(join(startDirectory, "load-thread.ts"))};`,
+        readFileSync(path, "utf8").replaceAll(
+          /import \{ (\w+) \} from "\.\/(serve-[a-z]+)\.ts";/g,
+          "const $1 = (...told) => loadThread(`${__dirname}/$2.js`).$1(...told);",
+        ),
+      ].join("\n"),
+      loader: "ts",
+    }));
+  },
+};
+
 /**
  * Leaves the client of NBD in its file until a name asks for it.
  *
@@ -269,6 +292,7 @@ function bundle(options) {
     ...options,
     esbuildPlugins: [
       lazyProgram,
+      lazyThreads,
       lazyVerbs,
       lazyNbd,
       lazyImports,
@@ -318,6 +342,12 @@ export default ({ outDir = fileURLToPath(new URL("dist", import.meta.url)) }) =>
       "import-module": "src/plugins/import-module.ts",
       "nbd-client": "../../packages/nbd/src/node/open-nbd.ts",
       "node-worker": "../../packages/operations/src/node-worker.ts",
+      ...Object.fromEntries(
+        ["serve-comparison", "serve-copying", "serve-reads"].map((name) => [
+          name,
+          `../../packages/operations/src/node/${name}.ts`,
+        ]),
+      ),
       ...Object.fromEntries(
         verbs
           .filter((verb) => !Object.hasOwn(smallVerbs, verb))

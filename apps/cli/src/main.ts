@@ -7,6 +7,7 @@ import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
 import { loadPlugins } from "./plugins/load-plugins.ts";
 import { withNbd } from "./plugins/nbd-storages.ts";
+import { prepareThread } from "./start/prepare-thread.ts";
 import { checkObjects } from "./values/check-objects.ts";
 import { checkTrace } from "./values/check-trace.ts";
 import { plugin } from "./verbs/common-options.ts";
@@ -80,6 +81,7 @@ async function runVerb(
   const named = [...pluginsBefore, ...parsed.values("plugin")];
   const plugins = named.length === 0 ? parsed.plugins : await loadPlugins(named);
   const withPlugins = parsed.withPlugins(withNbd(plugins));
+  const prepared = prepareThread(verb.readByThreads?.(withPlugins) ?? []);
   const { run } = await verb.load(withPlugins);
-  return run({ args: withPlugins, ...surroundings });
+  return run({ args: withPlugins, ...surroundings, ...(prepared === undefined ? {} : { prepared }) });
 }

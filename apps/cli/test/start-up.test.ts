@@ -11,7 +11,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -88,6 +88,45 @@ describe("what the program loads before it works", () => {
   });
 });
 
+describe.skipIf(availableParallelism() < 2)("the thread that helps (for which there is a second processor)", () => {
+  const threadsOf = (...args: readonly string[]): unknown => {
+    writeFileSync(
+      join(directory, "threads.cjs"),
+      `const threads = require("node:worker_threads");
+       const { basename } = require("node:path");
+       const started = [];
+       threads.Worker = class extends threads.Worker {
+         constructor(entry, options) {
+           super(entry, options);
+           const verbs = Object.keys(require.cache).filter((file) => basename(file).startsWith("verb-"));
+           started.push({ entry: basename(entry.pathname), before: verbs.length === 0, told: options.workerData });
+         }
+       };
+       process.on("exit", () => process.stderr.write(JSON.stringify(started)));`,
+    );
+    return filesLoadedWith("./threads.cjs", ...args);
+  };
+  const prepared = { entry: "node-worker.js", before: true, told: null };
+
+  beforeAll(() => {
+    const create = ["create", "-q", "-f", "raw", "-o", "preallocation=full", "long.raw", "160M"];
+    execFileSync("qemu-img", create, { cwd: directory });
+  });
+
+  it("is started before the verb is loaded where images are long", () => {
+    expect(threadsOf("compare", "-f", "raw", "-F", "raw", "long.raw", "plain.raw")).toEqual([prepared]);
+    expect(threadsOf("convert", "-f", "raw", "long.raw", "copy.raw")).toEqual([prepared]);
+    execFileSync("qemu-img", ["compare", "-f", "raw", "-F", "raw", "long.raw", "copy.raw"], { cwd: directory });
+  });
+
+  it("isn't where they are short, or where no other thread would copy", () => {
+    expect(threadsOf("compare", "plain.raw", "empty.qcow2")).toEqual([]);
+    expect(threadsOf("convert", "-f", "raw", "plain.raw", "copy.raw")).toEqual([]);
+    expect(threadsOf("convert", "-f", "raw", "-O", "qcow2", "long.raw", "copy.qcow2")).toEqual([]);
+    expect(threadsOf("convert", "-f", "raw", "-m", "1", "long.raw", "copy.raw")).toEqual([]);
+  });
+});
+
 describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older Node compiled", () => {
   const cache = join(directory, "cache");
   const run = (...args: readonly string[]): string =>
@@ -126,6 +165,24 @@ describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older
     expect(runs[0]).toMatchObject({ stdout: "Images are identical.\n", stderr: "later" });
     expect(runs[0]?.files).toHaveLength(2);
     expect(runs[1]).toEqual(runs[0]);
+  });
+
+  it("is kept for threads, for each kind of job by itself", () => {
+    const threads = join(directory, "thread-cache");
+    mkdirSync(threads);
+    for (const kind of ["compare", "copy", "read"]) {
+      // begins, and can't open what it isn't told of
+      const begin = `new (require("node:worker_threads").Worker)(${JSON.stringify(join(program, "../node-worker.js"))}, {
+        workerData: { kind: "${kind}" },
+      })`;
+      const env = { ...process.env, XDG_CACHE_HOME: threads };
+      expect(spawnSync(process.execPath, ["-e", begin], { encoding: "utf8", env })).toMatchObject({
+        status: 0,
+        stderr: "",
+      });
+    }
+    const names = readdirSync(join(threads, "img")).map((name) => name.split("-v")[0]);
+    expect(names.sort()).toEqual(["serve-comparison.js", "serve-copying.js", "serve-reads.js"]);
   });
 
   it("is replaced when it isn't what V8 wants, and the run does what it should", () => {

@@ -41,6 +41,7 @@ export { mapImageFile, mapImageFileSync, type MapImageFileOptions } from "./node
 export { measureImageFile, measureImageFileSync, type MeasureImageFileOptions } from "./node/measure-image-file.ts";
 export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";
 export { openWithBase, openWithBaseSync, type ImageWithBase, type OpenWithBaseOptions } from "./node/open-with-base.ts";
+export { PreparedThread } from "./node/prepared-thread.ts";
 export { rebaseImageFile, rebaseImageFileSync, type RebaseImageFileOptions } from "./node/rebase-image-file.ts";
 export { resizeImageFile, resizeImageFileSync, type ResizeImageFileOptions } from "./node/resize-image-file.ts";
 export {

@@ -1,12 +1,13 @@
-import { fstatSync, write as writeFile } from "node:fs";
-import { open } from "node:fs/promises";
-import { Socket } from "node:net";
+import { close as closeFile, fstatSync, open as openFile, write as writeFile } from "node:fs";
+import type { Socket } from "node:net";
 import { isatty } from "node:tty";
 import { promisify } from "node:util";
 import { CommandError } from "../errors/command-error.ts";
 import { strerror } from "../errors/strerror.ts";
 
 const write = promisify(writeFile);
+const open = promisify(openFile);
+const close = promisify(closeFile);
 
 /** Nobody reads what is written any more. */
 export class OutputClosed extends Error {
@@ -27,7 +28,9 @@ export class ByteOutput {
     this.#close = close;
     const stats = fstatSync(fd);
     if (stats.isFIFO() || stats.isSocket()) {
-      this.#socket = new Socket({ fd, readable: false, writable: true });
+      // takes a millisecond to load, and files don't need it
+      const { Socket: Pipe } = process.getBuiltinModule("node:net");
+      this.#socket = new Pipe({ fd, readable: false, writable: true });
       // told by the write that fails
       this.#socket.on("error", () => undefined);
     }
@@ -48,8 +51,8 @@ export class ByteOutput {
 
   /** A named pipe; waits for somebody who reads it. */
   static async pipe(path: string): Promise<ByteOutput> {
-    const handle = await open(path, "w");
-    return new ByteOutput(path, handle.fd, () => handle.close());
+    const fd = await open(path, "w");
+    return new ByteOutput(path, fd, () => close(fd));
   }
 
   /**

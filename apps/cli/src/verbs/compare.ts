@@ -16,7 +16,7 @@ const exitCodes = { differs: 1, open: 2, map: 3, read: 4 } as const;
 
 /** `img compare`. */
 export async function run(context: VerbContext): Promise<number> {
-  optimizeLater();
+  optimizeLater(context.prepared);
   return withStandardInput(context, (input) => runWith(context, input));
 }
 
@@ -47,14 +47,16 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
 async function compareOpen(
   [a, b]: readonly [OpenedImage & SpecifiedImage, OpenedImage & SpecifiedImage],
   names: readonly [string, string],
-  { args, terminal, signal }: VerbContext,
+  { args, terminal, signal, prepared }: VerbContext,
 ): Promise<number> {
   const line = progressLine(args, terminal);
   try {
     const strict = args.has("s");
     // other threads open the files as they are, and know our own formats only
     const isPlain = [a, b].every(({ filter, options }) => filter === undefined && options.formats === undefined);
-    const helper = isPlain ? compareThreads(a, b, { strict }) : undefined;
+    const helper = isPlain
+      ? compareThreads(a, b, { strict, ...(prepared === undefined ? {} : { prepared }) })
+      : undefined;
     const result = await compare(a.image, b.image, {
       strict,
       ...(helper === undefined ? {} : { helper }),

@@ -4,6 +4,7 @@ import { convertImages, type ConvertTarget, type ImageSpec } from "@img/operatio
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { convertFailure } from "../errors/convert-failure.ts";
+import { allocatedSize } from "../images/allocated-size.ts";
 import { nameImage, plainPath, type NamedImage } from "../images/image-name.ts";
 import { nodeOptions } from "../images/nodes/node-options.ts";
 import { imageSpec } from "../images/open-named.ts";
@@ -30,9 +31,11 @@ const directModes: ReadonlySet<string | undefined> = new Set(["none", "directsyn
 
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
+/** Bytes of the sources from which on it pays to have V8 optimize later, which takes milliseconds to ask for. */
+const muchData = 64 * 1024 * 1024;
+
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {
-  optimizeLater();
   return withStandardInput(context, async (input) => {
     const exitCode = await runWith(context, input);
     await input.finish();
@@ -57,7 +60,10 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   if (mayWriteBeside && !request.sourceCache.direct && !directModes.has(args.value("t"))) {
     useOneWriter();
   }
-  const { specs: sources, skipped, compressed } = await checkSources(request, args, input);
+  const { specs: sources, skipped, compressed, allocated } = await checkSources(request, args, input);
+  if (allocated >= muchData) {
+    optimizeLater(context.prepared);
+  }
   checkFormat(request.targetFormat, args);
   if (isStream(request)) {
     const { convertToStream } = await import("./convert-to-stream.ts");
@@ -86,6 +92,8 @@ interface CheckedSources {
   readonly skipped: string[];
   /** The data of one of them is compressed. */
   readonly compressed: boolean;
+  /** Bytes of their files. */
+  readonly allocated: number;
 }
 
 /** Opens each source once, so that what is wrong with one is reported before anything is written. */
@@ -98,6 +106,7 @@ async function checkSources(
   const specs: ImageSpec[] = [];
   const skipped: string[] = [];
   let compressed = false;
+  let allocated = 0;
   for (const name of request.sources) {
     const named = imageSpec(name, args, args.value("format"), {
       direct: sourceCache.direct,
@@ -109,9 +118,10 @@ async function checkSources(
     specs.push({ ...named.spec, format: image.driver.format, ...blockingSource(named.spec) });
     skipped.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));
     compressed ||= await beginsCompressed(image);
+    allocated += await allocatedSize(image);
     await image.close();
   }
-  return { specs, skipped, compressed };
+  return { specs, skipped, compressed, allocated };
 }
 
 function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage {
@@ -131,7 +141,7 @@ function nameTarget(request: ConvertRequest, args: ParsedArguments): NamedImage 
 }
 
 async function convert(
-  { args, terminal, signal }: VerbContext,
+  { args, terminal, signal, prepared }: VerbContext,
   request: ConvertRequest,
   sources: readonly ImageSpec[],
   target: NamedTarget,
@@ -161,6 +171,7 @@ async function convert(
       ...(request.bitmaps === undefined ? {} : { bitmaps: request.bitmaps }),
       ...(request.rate === undefined ? {} : { rate: request.rate }),
       ...(request.salvage ? { onUnreadable: args.has("q") ? () => undefined : salvageWarnings(terminal, line) } : {}),
+      ...(prepared === undefined ? {} : { prepared }),
       ...(request.threads === undefined ? {} : { threads: Math.min(request.threads, availableParallelism()) }),
       onProgress: (progress) => {
         line.show(progress);

@@ -25,10 +25,12 @@ interface Wanted {
 
 /** `img rebase`. */
 export async function run(context: VerbContext): Promise<number> {
-  optimizeLater();
   const { args, terminal } = context;
   const name = oneOperand(args);
   const unsafe = args.has("u");
+  if (!unsafe) {
+    optimizeLater();
+  }
   const backing = args.value("b");
   if (!unsafe && backing === undefined) {
     throw new UsageError("Must specify backing file (-b) or use unsafe mode (-u)");

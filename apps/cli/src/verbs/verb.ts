@@ -1,3 +1,4 @@
+import type { PreparedThread } from "@img/operations/node";
 import type { OptionDefinition } from "../arguments/option-definition.ts";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import type { Terminal } from "../terminal.ts";
@@ -8,6 +9,8 @@ export interface VerbContext {
   readonly terminal: Terminal;
   /** Aborted when the user interrupts the command. */
   readonly signal: AbortSignal;
+  /** A thread that was started while the verb was loaded, see {@link Verb.readByThreads}. */
+  readonly prepared?: PreparedThread;
 }
 
 /** What a verb's own file exports. */
@@ -31,6 +34,8 @@ export interface Verb {
   readonly lastIsOperand?: boolean;
   /** Exit codes other than 0 success and 1 failure, for the help. */
   readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
+  /** Names of images that several threads are going to read, if they are long enough. Default: none. */
+  readByThreads?(args: ParsedArguments): readonly string[];
   /**
    * Loads what does it.
    * @param args - what it is going to be run with: some uses need less than others. Default: whatever may come

@@ -1,4 +1,5 @@
 import * as common from "./common-options.ts";
+import { copiesByThreads } from "../values/copies-by-threads.ts";
 import { makesEmptyImage } from "../values/makes-empty-image.ts";
 import type { Verb } from "./verb.ts";
 
@@ -163,6 +164,7 @@ export const verbs: readonly Verb[] = [
       [3, "the allocation of an image can't be read"],
       [4, "the contents of an image can't be read"],
     ],
+    readByThreads: ({ operands }) => operands,
     load: () => import("./compare.ts"),
   },
   {
@@ -215,6 +217,7 @@ export const verbs: readonly Verb[] = [
       common.object,
       common.help,
     ],
+    readByThreads: (args) => (copiesByThreads(args) ? args.operands.slice(0, -1) : []),
     load: () => import("./convert.ts"),
   },
   {

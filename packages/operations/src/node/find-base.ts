@@ -1,10 +1,10 @@
 import { realpathSync } from "node:fs";
-import { realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ImgError, type Io } from "@img/format-core";
 import { backingLocation, hasProtocol } from "../info/backing-location.ts";
 import type { ImageInfo } from "../info/image-info.ts";
 import { askHost } from "./ask-host.ts";
+import { realpath } from "./host-files.ts";
 
 /**
  * How many images below the first the one is that `name` means: a path that is absolute or, as in an image, relative to the directory of the image right

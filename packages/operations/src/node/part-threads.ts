@@ -69,6 +69,9 @@ export class PartThreads implements PartHelper {
 
   /** Asks once. */
   *#isSurelyWorthwhile(): Io<boolean> {
+    if (this.#starter.isPrepared) {
+      return true;
+    }
     if (this.#isKnownSize) {
       return false;
     }

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
-import { open } from "node:fs/promises";
 import type { Io } from "@img/format-core";
 import { askHost } from "./ask-host.ts";
+import { close, fsync, open } from "./host-files.ts";
 
 /** Makes the names in a directory durable, where the host can. */
 export function* syncDirectory(path: string): Io<void> {
@@ -21,9 +21,9 @@ export function* syncDirectory(path: string): Io<void> {
 async function syncLater(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {
-    await directory.sync();
+    await fsync(directory);
   } finally {
-    await directory.close();
+    await close(directory);
   }
 }
 

@@ -10,7 +10,6 @@ import {
   unlinkSync,
   type Stats,
 } from "node:fs";
-import { access, chmod, chown, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { closeStorage, type Io, type Storage } from "@img/format-core";
 import type { FileOpenOptions, FileStorage } from "@img/storage-fs";
@@ -18,6 +17,7 @@ import { askHost } from "./ask-host.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import type { SharedFile } from "./copy-threads.ts";
 import { createFile } from "./create-file.ts";
+import { access, chmod, chown, realpath, rename, stat, unlink } from "./host-files.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";

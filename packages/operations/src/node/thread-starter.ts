@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import type { PreparedThread } from "./prepared-thread.ts";
+import { defaultEntry, startThread } from "./start-thread.ts";
 
 /** What those are told that start threads. */
 export interface ThreadOptions {
@@ -11,23 +13,24 @@ export interface ThreadOptions {
    * isn't, one thread does it all.
    */
   readonly workerEntry?: URL;
+  /** A thread that was started beforehand; it is the first that gets work. One that gets none still waits for some afterwards. Default: none. */
+  readonly prepared?: PreparedThread;
 }
 
 /** Most threads that are used unless told otherwise: each takes 10 to 16 MiB. */
 const mostThreads = 4;
-
-/** MiB. A small one keeps the buffers that inflating leaves behind from piling up: 40 MB less for each thread, at no cost in time. */
-const youngGeneration = 2;
 
 /** Threads as the options want them. */
 export class ThreadStarter {
   /** Threads that may work, the one that asks for help included. */
   readonly most: number;
   readonly #entry: URL;
+  readonly #prepared: PreparedThread | undefined;
 
-  constructor({ threads, workerEntry }: ThreadOptions) {
+  constructor({ threads, workerEntry, prepared }: ThreadOptions) {
     this.most = threads ?? Math.min(availableParallelism(), mostThreads);
-    this.#entry = workerEntry ?? new URL("./node-worker.js", import.meta.url);
+    this.#entry = workerEntry ?? defaultEntry();
+    this.#prepared = prepared;
   }
 
   /** Whether there is a module for threads to run. */
@@ -35,9 +38,13 @@ export class ThreadStarter {
     return existsSync(this.#entry);
   }
 
+  /** Whether one has been started already, and waits. */
+  get isPrepared(): boolean {
+    return this.#prepared?.isWaiting === true;
+  }
+
   /** @param job - what the thread is told */
   start(job: unknown): Worker {
-    const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
-    return new Worker(this.#entry, { workerData: job, execArgv: [], resourceLimits });
+    return this.#prepared?.take(job) ?? startThread(this.#entry, job);
   }
 }

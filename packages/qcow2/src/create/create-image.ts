@@ -88,19 +88,10 @@ function layOut(planned: NewImage): Layout {
     refcountTableClusters: refcounts.tableClusters,
   });
   const parts = refcounts.parts();
-  const ends = parts.map(({ offset, bytes }) => offset + bytes.length);
+  const ends = parts.map(({ offset, length }) => offset + length);
   return {
     header,
-    parts: parts.map(withoutTail),
+    parts,
     end: ends.reduce((most, each) => Math.max(most, each), l1TableOffset + l1Size * 8),
   };
-}
-
-/** Zeroes at the end need not be written: the rest of the file is zero. */
-function withoutTail({ offset, bytes }: ImagePart): ImagePart {
-  let length = bytes.length;
-  while (length > 0 && bytes[length - 1] === 0) {
-    length--;
-  }
-  return { offset, bytes: bytes.subarray(0, length) };
 }

@@ -7,7 +7,10 @@ const entryLength = 8;
 export interface ImagePart {
   /** Host offset, bytes. */
   readonly offset: number;
+  /** How it begins. */
   readonly bytes: Uint8Array;
+  /** Bytes; those behind {@link bytes} are zero. */
+  readonly length: number;
 }
 
 /**
@@ -29,6 +32,8 @@ export class RefcountPlan {
   #free = 0;
   /** Cluster of each block; 0: there is none. */
   #table: Uint32Array<ArrayBuffer>;
+  /** Entries of the table up to the last block. */
+  #blocks = 1;
   #tableCluster = 1;
   readonly #replaced: ImagePart[] = [];
 
@@ -69,11 +74,13 @@ export class RefcountPlan {
   /** The refcount table, its blocks, and what is left of replaced tables, as they have to be written. */
   parts(): readonly ImagePart[] {
     const garbage = this.#replaced.filter(({ offset }) => this.#used[offset / this.#clusterSize] !== 1);
-    const parts = [...garbage, { offset: this.tableOffset, bytes: this.#serializeTable() }];
-    for (let index = 0; index < this.#table.length; index++) {
+    const table = { offset: this.tableOffset, bytes: this.#serializeTable(), length: this.#table.length * entryLength };
+    const parts = [...garbage, table];
+    for (let index = 0; index < this.#blocks; index++) {
       const cluster = this.#table[index] ?? 0;
       if (cluster !== 0) {
-        parts.push({ offset: cluster * this.#clusterSize, bytes: this.#serializeBlock(index) });
+        const bytes = this.#serializeBlock(index);
+        parts.push({ offset: cluster * this.#clusterSize, bytes, length: this.#clusterSize });
       }
     }
     return parts;
@@ -124,6 +131,7 @@ export class RefcountPlan {
     }
     if (index < this.#table.length) {
       this.#table[index] = block;
+      this.#blocks = Math.max(this.#blocks, index + 1);
     } else {
       this.#growTable(index, block, Math.ceil(Math.max(cluster + 1, block) / this.#coverage));
     }
@@ -149,6 +157,7 @@ export class RefcountPlan {
     }
     this.#dropTable();
     this.#table = table;
+    this.#blocks = Math.max(blockCount, newIndex + 1);
     this.#tableCluster = next;
   }
 
@@ -160,6 +169,7 @@ export class RefcountPlan {
       this.#replaced.push({
         offset,
         bytes: bytes.subarray(index * this.#clusterSize, (index + 1) * this.#clusterSize),
+        length: this.#clusterSize,
       });
       this.#used[this.#tableCluster + index] = 0;
     }
@@ -187,10 +197,11 @@ export class RefcountPlan {
     return blocks;
   }
 
+  /** The table up to its last block. */
   #serializeTable(): Uint8Array {
-    const bytes = new Uint8Array(this.#table.length * entryLength);
+    const bytes = new Uint8Array(this.#blocks * entryLength);
     const view = new DataView(bytes.buffer);
-    for (let index = 0; index < this.#table.length; index++) {
+    for (let index = 0; index < this.#blocks; index++) {
       const cluster = this.#table[index] ?? 0;
       if (cluster !== 0) {
         const offset = cluster * this.#clusterSize;
@@ -201,11 +212,12 @@ export class RefcountPlan {
     return bytes;
   }
 
+  /** A block up to its last refcount that isn't 0. */
   #serializeBlock(index: number): Uint8Array {
-    const bytes = new Uint8Array(this.#clusterSize);
     const width = 2 ** this.#refcountOrder;
     const start = index * this.#coverage;
     const used = this.#used.subarray(start, start + this.#coverage);
+    const bytes = new Uint8Array(Math.ceil(((used.lastIndexOf(1) + 1) * width) / 8));
     // most aren't used, and a search passes over them faster than a loop
     for (let within = used.indexOf(1); within >= 0; within = used.indexOf(1, within + 1)) {
       // a refcount of 1 sets one bit: the lowest of a big-endian integer, or of a packed group
