@@ -73,8 +73,8 @@ export async function openNamed(named: SpecifiedImage, exitCode?: number): Promi
   }
 }
 
-/** `undefined`: something that it consists of has to be waited for, as most of what isn't a file. */
-function openAtOnce({ spec, options }: SpecifiedImage): FormatAccess | undefined {
+/** Opens it without waiting. `undefined`: something that it consists of has to be waited for, as most of what isn't a file. */
+export function openAtOnce({ spec, options }: Pick<SpecifiedImage, "spec" | "options">): FormatAccess | undefined {
   if (options.formats !== undefined || openerForLocation(spec.path, spec.storages ?? {}) !== undefined) {
     return undefined;
   }

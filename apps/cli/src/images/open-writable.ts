@@ -3,7 +3,7 @@ import { openImage } from "@img/operations/node";
 import { openFailure } from "../errors/open-failure.ts";
 import { printable } from "../output/printable.ts";
 import type { Terminal } from "../terminal.ts";
-import type { SpecifiedImage } from "./open-named.ts";
+import { openAtOnce, type SpecifiedImage } from "./open-named.ts";
 
 /**
  * Opens an existing image to write to it, and warns when its format was guessed to be raw. The caller closes it.
@@ -11,7 +11,8 @@ import type { SpecifiedImage } from "./open-named.ts";
  */
 export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
   try {
-    const image = await openImage({ ...named.spec, writable: true, writeProbed: true }, named.options);
+    const spec = { ...named.spec, writable: true, writeProbed: true };
+    const image = openAtOnce({ ...named, spec }) ?? (await openImage(spec, named.options));
     if (image.driver.format === "raw") {
       warnOfGuessedRaw(named, terminal);
     }
