@@ -288,6 +288,7 @@ function bundle(options) {
     outExtension: () => ({ js: ".js" }),
     // Nobody debugs the published program with them, and there would be one for each verb.
     sourcemap: false,
+    inject: [join(startDirectory, "clock.ts")],
     define: { __IMG_VERSION__: JSON.stringify(version) },
     ...options,
     esbuildPlugins: [

@@ -59,6 +59,22 @@ async function helpersFor(sizes: readonly number[], threads: number): Promise<nu
   return helper.helped;
 }
 
+/** Asks a thread for help when little was done in some time; returns how many there were. */
+async function helpersAfterSlowStart(size: number): Promise<number> {
+  const starter = new ThreadStarter({ threads: 2, workerEntry: pathToFileURL(entry) });
+  const images = [await raw.open(new Sized(size))];
+  const helper = new PartThreads(({ total, memory }) => ({ kind: "test", total, memory }), images, starter);
+  const parts = new SharedParts(1024 * MiB);
+  parts.add(MiB, 0);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await runAsync(helper.consider(parts));
+  for (let left = size >= 32 * MiB || size === 0 ? 2000 : 20; helper.helped === 0 && left > 0; left--) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await runAsync(helper.end());
+  return helper.helped;
+}
+
 describe("threads that help with parts", () => {
   it("begin at once where the images' files are long together, each once", async () => {
     expect(await helpersFor([256 * MiB], 2)).toBe(1);
@@ -67,5 +83,11 @@ describe("threads that help with parts", () => {
 
   it("wait for how it goes where they are shorter", async () => {
     expect(await helpersFor([256 * MiB - 1], 2)).toBe(0);
+    expect(await helpersAfterSlowStart(32 * MiB)).toBe(1);
+    expect(await helpersAfterSlowStart(0)).toBe(1);
+  });
+
+  it("don't begin where they are short, however it goes", async () => {
+    expect(await helpersAfterSlowStart(32 * MiB - 1)).toBe(0);
   });
 });

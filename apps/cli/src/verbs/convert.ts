@@ -32,7 +32,7 @@ const directModes: ReadonlySet<string | undefined> = new Set(["none", "directsyn
 type NamedTarget = NamedImage & { readonly spec: { readonly format: string } };
 
 /** Bytes of the sources from which on it pays to have V8 optimize later, which takes milliseconds to ask for. */
-const muchData = 64 * 1024 * 1024;
+const muchData = 16 * 1024 * 1024;
 
 /** `img convert`. */
 export async function run(context: VerbContext): Promise<number> {

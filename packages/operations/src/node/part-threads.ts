@@ -22,8 +22,11 @@ const worthwhile = 80;
 /** Milliseconds before that is judged: a disk that begins with data may have little more. */
 const patience = 8;
 
-/** Bytes in the images' files from which on it needn't be judged: reading them alone takes that long. */
-const surelyWorthwhile = 256 * 1024 * 1024;
+/**
+ * Bytes in the images' files from which on it needn't be judged, because reading them alone takes that long; and below which it mustn't be: code that has just
+ * begun to run seems to have much to do, and a thread that starts in vain is waited for at the end.
+ */
+const [surelyWorthwhile, neverWorthwhile] = [256 * 1024 * 1024, 32 * 1024 * 1024];
 
 /** Threads that help with parts of a disk, each with descriptors of its own. They are started when there is enough to do. */
 export class PartThreads implements PartHelper {
@@ -34,7 +37,8 @@ export class PartThreads implements PartHelper {
   #ended: Promise<void>[] | undefined;
   /** Threads that haven't begun to work. */
   readonly #starting = new Set<Worker>();
-  #isKnownSize = false;
+  /** Bytes in the images' files; 0: nobody knows. `undefined`: that wasn't asked. */
+  #size: number | undefined;
   #helped = 0;
 
   /**
@@ -53,7 +57,7 @@ export class PartThreads implements PartHelper {
   }
 
   *consider(parts: SharedParts): Io<void> {
-    if (this.#ended === undefined && ((yield* this.#isSurelyWorthwhile()) || this.#isWorthwhile(parts))) {
+    if (this.#ended === undefined && (yield* this.#isWorthwhile(parts))) {
       this.#startAll(parts);
     }
     // a thread that starts asks this one for something several times: it would take long if nobody answered while there is work
@@ -62,25 +66,27 @@ export class PartThreads implements PartHelper {
     }
   }
 
-  #isWorthwhile({ done, total }: SharedParts): boolean {
+  *#isWorthwhile({ done, total }: SharedParts): Io<boolean> {
+    if (this.#starter.isPrepared) {
+      return true;
+    }
+    const size = (this.#size ??= yield* this.#askSize());
+    if (size >= surelyWorthwhile) {
+      return true;
+    }
+    if (size > 0 && size < neverWorthwhile) {
+      return false;
+    }
     const elapsed = performance.now() - this.#began;
     return done > 0 && elapsed >= patience && (elapsed / done) * (total - done) >= worthwhile;
   }
 
-  /** Asks once. */
-  *#isSurelyWorthwhile(): Io<boolean> {
-    if (this.#starter.isPrepared) {
-      return true;
-    }
-    if (this.#isKnownSize) {
-      return false;
-    }
-    this.#isKnownSize = true;
+  *#askSize(): Io<number> {
     let size = 0;
     for (const storage of this.#images.flatMap((image) => image.storages())) {
       size += (yield* storageAllocatedSize(storage)) ?? 0;
     }
-    return size >= surelyWorthwhile;
+    return size;
   }
 
   #startAll(parts: SharedParts): void {
