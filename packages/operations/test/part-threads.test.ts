@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { MemoryStorage, runAsync } from "@img/format-core";
 import { raw } from "@img/raw";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { PartThreads } from "../src/node/part-threads.ts";
 import { ThreadStarter } from "../src/node/thread-starter.ts";
 import { SharedParts } from "../src/parts/shared-parts.ts";
@@ -59,20 +59,29 @@ async function helpersFor(sizes: readonly number[], threads: number): Promise<nu
   return helper.helped;
 }
 
-/** Asks a thread for help when little was done in some time; returns how many there were. */
-async function helpersAfterSlowStart(size: number): Promise<number> {
-  const starter = new ThreadStarter({ threads: 2, workerEntry: pathToFileURL(entry) });
-  const images = [await raw.open(new Sized(size))];
-  const helper = new PartThreads(({ total, memory }) => ({ kind: "test", total, memory }), images, starter);
-  const parts = new SharedParts(1024 * MiB);
-  parts.add(MiB, 0);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  await runAsync(helper.consider(parts));
-  for (let left = size >= 32 * MiB || size === 0 ? 2000 : 20; helper.helped === 0 && left > 0; left--) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+/** Asks a thread for help when little was done in some milliseconds; returns how many there were. */
+async function helpersAfter(elapsed: number, size: number): Promise<number> {
+  const clock = vi.spyOn(performance, "now").mockReturnValue(1000);
+  try {
+    const starter = new ThreadStarter({ threads: 2, workerEntry: pathToFileURL(entry) });
+    const images = [await raw.open(new Sized(size))];
+    const helper = new PartThreads(({ total, memory }) => ({ kind: "test", total, memory }), images, starter);
+    const parts = new SharedParts(1024 * MiB);
+    parts.add(MiB, 0);
+    clock.mockReturnValue(1000 + elapsed);
+    await runAsync(helper.consider(parts));
+    for (
+      let left = elapsed < (size > 0 && size < 32 * MiB ? 40 : 8) ? 10 : 2000;
+      helper.helped === 0 && left > 0;
+      left--
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await runAsync(helper.end());
+    return helper.helped;
+  } finally {
+    clock.mockRestore();
   }
-  await runAsync(helper.end());
-  return helper.helped;
 }
 
 describe("threads that help with parts", () => {
@@ -83,11 +92,13 @@ describe("threads that help with parts", () => {
 
   it("wait for how it goes where they are shorter", async () => {
     expect(await helpersFor([256 * MiB - 1], 2)).toBe(0);
-    expect(await helpersAfterSlowStart(32 * MiB)).toBe(1);
-    expect(await helpersAfterSlowStart(0)).toBe(1);
+    expect(await helpersAfter(7, 32 * MiB)).toBe(0);
+    expect(await helpersAfter(8, 32 * MiB)).toBe(1);
+    expect(await helpersAfter(8, 0)).toBe(1);
   });
 
-  it("don't begin where they are short, however it goes", async () => {
-    expect(await helpersAfterSlowStart(32 * MiB - 1)).toBe(0);
+  it("wait longer where they are short", async () => {
+    expect(await helpersAfter(39, 32 * MiB - 1)).toBe(0);
+    expect(await helpersAfter(40, 32 * MiB - 1)).toBe(1);
   });
 });

@@ -19,14 +19,14 @@ export type PartMessage = "begun" | "helped";
 /** What is expected to take less than this isn't worth threads, milliseconds: it would end when they begin. */
 const worthwhile = 80;
 
-/** Milliseconds before that is judged: a disk that begins with data may have little more. */
-const patience = 8;
-
 /**
- * Bytes in the images' files from which on it needn't be judged, because reading them alone takes that long; and below which it mustn't be: code that has just
- * begun to run seems to have much to do, and a thread that starts in vain is waited for at the end.
+ * Milliseconds before that is judged: a disk that begins with data may have little more. Where the files are short, it takes longer: code that has just begun to
+ * run seems to have much to do, and a thread that starts in vain is waited for at the end.
  */
-const [surelyWorthwhile, neverWorthwhile] = [256 * 1024 * 1024, 32 * 1024 * 1024];
+const patience = { usual: 8, short: 40 };
+
+/** Bytes in the images' files: below, they are short; from the second on, it needn't be judged, because reading them alone takes that long. */
+const [short, surelyWorthwhile] = [32 * 1024 * 1024, 256 * 1024 * 1024];
 
 /** Threads that help with parts of a disk, each with descriptors of its own. They are started when there is enough to do. */
 export class PartThreads implements PartHelper {
@@ -74,11 +74,9 @@ export class PartThreads implements PartHelper {
     if (size >= surelyWorthwhile) {
       return true;
     }
-    if (size > 0 && size < neverWorthwhile) {
-      return false;
-    }
     const elapsed = performance.now() - this.#began;
-    return done > 0 && elapsed >= patience && (elapsed / done) * (total - done) >= worthwhile;
+    const enough = size > 0 && size < short ? patience.short : patience.usual;
+    return done > 0 && elapsed >= enough && (elapsed / done) * (total - done) >= worthwhile;
   }
 
   *#askSize(): Io<number> {
