@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -54,13 +55,24 @@ export class Stranger implements Disposable {
   }
 }
 
-/** Without what the package managers that started the tests say to their children. */
+/** What the programs of a stranger find around them. */
 function environment(nodeDirectory: string | undefined): NodeJS.ProcessEnv {
+  const env = withoutPackageManagers();
+  if (nodeDirectory === undefined) return env;
+  // npm looks beside the Node that runs it for what holds for the whole machine: its certificates, its proxy.
+  const { stdout } = spawnSync("npm", ["config", "get", "globalconfig"], { env, encoding: "utf8" });
+  return {
+    ...env,
+    PATH: [nodeDirectory, env["PATH"]].join(delimiter),
+    npm_config_globalconfig: stdout.trim(),
+  };
+}
+
+/** Without what the package managers that started the tests say to their children. */
+function withoutPackageManagers(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|NODE_(ENV|OPTIONS|PATH|V8_COVERAGE)$|VITEST|INIT_CWD)/i.test(name),
   );
-  const env: NodeJS.ProcessEnv = Object.fromEntries(entries);
-  const path = (env["PATH"] ?? "").split(delimiter).filter((part) => !part.includes("node_modules"));
-  env["PATH"] = [...(nodeDirectory === undefined ? [] : [nodeDirectory]), ...path].join(delimiter);
-  return env;
+  const path = (process.env["PATH"] ?? "").split(delimiter).filter((part) => !part.includes("node_modules"));
+  return { ...Object.fromEntries(entries), PATH: path.join(delimiter) };
 }
