@@ -405,10 +405,13 @@ export class Qcow2Image implements FormatDriver {
   *#settle(): Io<void> {
     const writer = this.#writing();
     this.#space?.close();
+    const { isBegun } = writer;
     yield* this.flush();
     yield* writer.saveBitmaps();
     yield* writer.finish();
-    yield* this.sync();
+    if (isBegun) {
+      yield* this.sync();
+    }
   }
 
   /** Reads the header and the tables anew. */

@@ -1,5 +1,5 @@
-import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
-import { FaultPlan, FaultStorage, RecordingStorage, SeededRandom } from "@img/testing";
+import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess, type Storage } from "@img/format-core";
+import { CountingStorage, FaultPlan, FaultStorage, RecordingStorage, SeededRandom } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { checkImage, qcow2, serializeHeader, type BackingReference, type Qcow2Image } from "../src/index.ts";
 import { loadHeader } from "../src/header/load-header.ts";
@@ -62,7 +62,7 @@ function copyOf(storage: MemoryStorage): MemoryStorage {
   return new MemoryStorage(storage.toUint8Array());
 }
 
-function open(storage: MemoryStorage | RecordingStorage | FaultStorage): Promise<FormatAccess<Qcow2Image>> {
+function open(storage: Storage): Promise<FormatAccess<Qcow2Image>> {
   return qcow2.open(storage, { writable: true, backing: null });
 }
 
@@ -130,6 +130,16 @@ describe("another image below", () => {
       await image.close();
       expectSound(storage, `seed ${String(seed)}`);
     }
+  });
+
+  it("takes two writes and two syncs, where nothing is in the way or left behind", async () => {
+    const made = new MemoryStorage();
+    await (await qcow2.create(made, { size: 65536, backing: null, backingFile: { name: "a", format: "raw" } })).close();
+    const storage = new CountingStorage(copyOf(made));
+    const image = await open(storage);
+    await change(image, { name: "another", format: "raw" });
+    expect([storage.calls("write"), storage.calls("sync")]).toEqual([2, 2]);
+    await image.close();
   });
 
   it("is named or not, whichever call of the storage fails, and the image is as good as before", async () => {

@@ -227,6 +227,11 @@ export class ImageWriter {
     return this.#broken !== undefined;
   }
 
+  /** Whether anything may have been written since the image was opened, or since it was settled by {@link finish}. */
+  get isBegun(): boolean {
+    return this.#prepared;
+  }
+
   /** Whether a flush would write anything. */
   get isDirty(): boolean {
     return this.caches.isDirty || !this.allocator.frees.isEmpty;

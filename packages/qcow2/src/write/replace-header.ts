@@ -1,4 +1,4 @@
-import { IoVector } from "@img/io-vector";
+import { IoVector, isZero } from "@img/io-vector";
 import { alignUp, readStorage, syncStorage, writeStorage, type Io, type Storage } from "@img/format-core";
 import { headerLayout, sectorSize } from "../header/layout.ts";
 import type { LoadedHeader } from "../header/load-header.ts";
@@ -50,7 +50,9 @@ export function* replaceHeader(place: HeaderPlace, next: HeaderContents): Io<voi
     });
   } else {
     yield* change(place, [usualPart(wanted)], firstSector(wanted), old);
-    yield* tidy(place, () => clear(storage, wanted.bytes.length, current.length));
+    if (!isZero(current.subarray(wanted.bytes.length))) {
+      yield* tidy(place, () => clear(storage, wanted.bytes.length, current.length));
+    }
   }
 }
 
