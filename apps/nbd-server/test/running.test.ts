@@ -154,7 +154,7 @@ describe("what is served", () => {
   });
 
   test("bitmaps are offered, all or by name, move with an offset, and record what clients write", async () => {
-    const image = await directory.image("bitmaps.qcow2");
+    const image = await directory.image("bitmaps.qcow2", ["write -P 5 4M 64k"]);
     await tool("qemu-img", "bitmap", "--add", image, "b0");
     await tool("qemu-img", "bitmap", "--add", "--disable", image, "b1");
     const path = socket();
@@ -169,11 +169,13 @@ describe("what is served", () => {
       path,
       image,
     ]);
-    await qemuIo(server.uri, "raw", "write 1M 64k", "flush");
+    // the second one is to stay allocated, as what was there is
+    await qemuIo(server.uri, "raw", "write 1M 64k", "write -z 3M 64k", "flush");
     const map = async (name: string): Promise<unknown> =>
       JSON.parse(await tool("nbdinfo", `--map=qemu:dirty-bitmap:${name}`, "--json", server.uri));
     const clean = { type: 0 };
-    expect(await map("b0")).toMatchObject([clean, { offset: 2 ** 20, length: 65536, type: 1 }, clean]);
+    const dirty = (offset: number): object => ({ offset, length: 65536, type: 1 });
+    expect(await map("b0")).toMatchObject([clean, dirty(2 ** 20), clean, dirty(3 * 2 ** 20), clean]);
     expect(await map("b1")).toMatchObject([{ offset: 0, length: 7 * 2 ** 20, ...clean }]);
     expect(await server.stop()).toBe(0);
     expect(await tool("qemu-img", "check", image)).toContain("No errors");

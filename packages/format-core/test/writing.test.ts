@@ -261,6 +261,20 @@ describe.each(bothWorlds)("changing an image in the $name world", (world) => {
     await expect(run(image.io.writeZeroes(600, 1000))).rejects.toThrow("EIO");
   });
 
+  it("writes zeroes that take space, where nothing is allocated too", async () => {
+    const image = blockImage(new MemoryStorage(), { size: 4 * block, backing: baseOf(pattern(4 * block, 3)) });
+    const expected = pattern(4 * block, 3);
+    await run(image.io.write(IoVector.single(pattern(block)), block));
+    await run(image.io.writeZeroes(2 * block, block));
+    expect(image.driver.blocks.get(2)?.kind).not.toBe("data");
+    expected.set(pattern(block), block);
+    expected.fill(0, block + 10, 4 * block - 10);
+    await run(image.io.writeZeroes(block + 10, 3 * block - 20, { allocate: true }));
+    expectBytes(await contentsOf(image), expected);
+    expect([1, 2, 3].map((index) => image.driver.blocks.get(index)?.kind)).toEqual(["data", "data", "data"]);
+    expect([image.driver.leaked(), image.driver.locks.size]).toEqual([0, 0]);
+  });
+
   it("aborts where writing zeroes as data fails", async () => {
     const base = pattern(2 * block, 3);
     const storage = new WatchedStorage(new MemoryStorage());

@@ -13,6 +13,7 @@ import {
   type ReadStep,
   type ShallowMapping,
   type Storage,
+  type WriteZeroesOptions,
 } from "@img/format-core";
 
 /**
@@ -146,9 +147,12 @@ export class SyncFormatAccess<D extends FormatDriver = FormatDriver> implements 
     return runSync(this.inner.io.ensureDataMapping(offset, length, options.overwrite ?? false));
   }
 
-  /** Makes a range read as zero; where the format can't express that, zeroes are written. */
-  writeZeroes(offset: number, length: number): void {
-    runSync(this.inner.io.writeZeroes(offset, length));
+  /**
+   * Makes a range read as zero; where the format can't express that, zeroes are written.
+   * @param options - `allocate`: what isn't allocated in this layer gets space on the host, and zeroes are written everywhere
+   */
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions = {}): void {
+    runSync(this.inner.io.writeZeroes(offset, length, options));
   }
 
   /** Makes a range read as zero and frees what it took. */

@@ -5,7 +5,7 @@ import type { Lease } from "../io/lease-lock.ts";
 import { runAsync } from "../io/run-async.ts";
 import type { Mapping, PlacedMapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkRange, guestOffset } from "../numbers/offsets.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { Storage, WriteZeroesOptions } from "../storage/storage.ts";
 import { FormatIo, type DataMapping } from "./format-io.ts";
 import { readFast } from "./read-fast.ts";
 import { writeFast } from "./write-fast.ts";
@@ -201,9 +201,12 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
     return runAsync(this.io.ensureDataMapping(offset, length, options.overwrite ?? false));
   }
 
-  /** Makes a range read as zero; where the format can't express that, zeroes are written. Mappings stay usable. */
-  writeZeroes(offset: number, length: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.writeZeroes(offset, length), options?.signal);
+  /**
+   * Makes a range read as zero; where the format can't express that, zeroes are written. Mappings stay usable.
+   * @param options - `allocate`: what isn't allocated in this layer gets space on the host, and zeroes are written everywhere
+   */
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions & AbortOptions = {}): Promise<void> {
+    return runAsync(this.io.writeZeroes(offset, length, options), options.signal);
   }
 
   /** Makes a range read as zero and frees what it took. Runs alone. */

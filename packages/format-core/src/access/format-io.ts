@@ -9,7 +9,7 @@ import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../n
 import { readAligned } from "../storage-access/read-storage.ts";
 import { writeAligned, writeStorage } from "../storage-access/write-storage.ts";
 import type { StorageRange } from "../storage-access/copy-storage.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { Storage, WriteZeroesOptions } from "../storage/storage.ts";
 import { commitAfter } from "./commit-after.ts";
 import { copyIntoImage } from "./copy-into-image.ts";
 import type { FormatAccess } from "./format-access.ts";
@@ -19,7 +19,7 @@ import { readImage } from "./read-image.ts";
 import { planSteps, type ReadStep } from "./read-plan.ts";
 import { peekMapping, resolveMapping } from "./resolve-mapping.ts";
 import { prepareWrite, writeImage } from "./write-image.ts";
-import { zeroImage, type RangeHandler } from "./zero-image.ts";
+import { zeroAllocated, zeroImage, type RangeHandler } from "./zero-image.ts";
 
 /** A host range that may be written directly. */
 export interface DataMapping {
@@ -223,13 +223,13 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   }
 
   /** @see FormatAccess.writeZeroes */
-  *writeZeroes(offset: number, length: number): Io<void> {
+  *writeZeroes(offset: number, length: number, { allocate = false }: WriteZeroesOptions = {}): Io<void> {
     checkRange(offset, length);
     const { driver } = this.#access;
     const handler: RangeHandler | undefined = driver.ensureZeroMapping?.bind(driver);
     yield* this.shared(() => {
       this.#checkWritableRange(offset, length);
-      return zeroImage(this.#access, offset, length, handler);
+      return allocate ? zeroAllocated(this.#access, offset, length) : zeroImage(this.#access, offset, length, handler);
     });
   }
 

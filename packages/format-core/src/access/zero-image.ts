@@ -1,6 +1,7 @@
 import { isImgError } from "../errors/img-error.ts";
 import type { HandledRange } from "../format/driver.ts";
 import type { Io } from "../io/io.ts";
+import type { ShallowMapping } from "../mapping/mapping.ts";
 import { guestOffset, type GuestOffset } from "../numbers/offsets.ts";
 import { zeroStorage } from "../storage-access/zero-storage.ts";
 import { commitAfter } from "./commit-after.ts";
@@ -12,7 +13,7 @@ export type RangeHandler = (offset: GuestOffset, length: number) => Io<HandledRa
 
 /**
  * Makes a range read as zero: what the format can map as zero by `handler`, the rest (unaligned ends, or everything where the format
- * can't) by zeroes in data. The caller holds the leases and has checked the range.
+ * can't) by zeroes in data, except where this layer says already that it reads as zero. The caller holds the leases and has checked the range.
  */
 export function* zeroImage(
   access: FormatAccess,
@@ -27,10 +28,19 @@ export function* zeroImage(
     if (handled === undefined || handled.length === 0) {
       break;
     }
-    yield* writeZeroData(access, at, handled.offset - at);
+    yield* zeroData(access, at, handled.offset - at, isZero);
     at = Math.min(handled.offset + handled.length, end);
   }
-  yield* writeZeroData(access, at, end - at);
+  yield* zeroData(access, at, end - at, isZero);
+}
+
+/** Makes a range read as zero by zeroes that take their space on the host. The caller holds the leases and has checked the range. */
+export function zeroAllocated(access: FormatAccess, offset: number, length: number): Io<void> {
+  return zeroData(access, offset, length, () => false);
+}
+
+function isZero({ kind }: ShallowMapping): boolean {
+  return kind === "zero";
 }
 
 function* tryHandler(handler: RangeHandler, offset: number, length: number): Io<HandledRange | undefined> {
@@ -44,15 +54,19 @@ function* tryHandler(handler: RangeHandler, offset: number, length: number): Io<
   }
 }
 
-/** Zeroes a range by data, except where this layer says already that it reads as zero. */
-function* writeZeroData(access: FormatAccess, offset: number, length: number): Io<void> {
-  const { driver } = access;
+/** Zeroes a range by data, but for what is left alone. */
+function* zeroData(
+  { driver }: FormatAccess,
+  offset: number,
+  length: number,
+  isLeftAlone: (known: ShallowMapping) => boolean,
+): Io<void> {
   const end = offset + length;
   let at = offset;
   while (at < end) {
     const known = yield* driver.getMapping(guestOffset(at), end - at);
     const mapped = Math.min(known.length, end - at);
-    if (known.kind === "zero") {
+    if (isLeftAlone(known)) {
       at += mapped;
       continue;
     }

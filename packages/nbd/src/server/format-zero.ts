@@ -1,17 +1,5 @@
-import {
-  guestOffset,
-  ImgError,
-  zeroStorage,
-  type FormatAccess,
-  type HandledRange,
-  type Io,
-  type Mapping,
-} from "@img/format-core";
-import { IoVector } from "@img/io-vector";
+import { guestOffset, ImgError, type FormatAccess, type HandledRange, type Io, type Mapping } from "@img/format-core";
 import type { ExportZeroOptions } from "./nbd-export.ts";
-
-const pieceLength = 64 * 1024;
-const writeLength = 1024 * 1024;
 
 /** How an image zeroes ranges that clients name. */
 export interface FormatZeroSettings {
@@ -37,7 +25,7 @@ export function* zeroFormat(
   if (fast) {
     yield* zeroFast({ access, discard }, offset, length, allocate);
   } else if (allocate) {
-    yield* zeroAllocated(access, offset, length);
+    yield* access.io.writeZeroes(offset, length, { allocate });
   } else {
     yield* discard ? access.io.discardToZero(offset, length) : access.io.writeZeroes(offset, length);
   }
@@ -85,39 +73,4 @@ function* everywhere(
     at += mapping.length;
   }
   return true;
-}
-
-/** Zeroes that take space: in place where the range is allocated already, by writing elsewhere. */
-function* zeroAllocated(access: FormatAccess, offset: number, length: number): Io<void> {
-  const end = offset + length;
-  for (let at = offset; at < end;) {
-    const done = yield* access.io.shared(() => zeroInPlace(access, at, end - at));
-    if (done > 0) {
-      at += done;
-      continue;
-    }
-    const { length: rest } = yield* access.io.getMapping(at, end - at);
-    const stop = at + Math.min(rest, writeLength);
-    yield* access.io.write(zeroes(stop - at), at);
-    at = stop;
-  }
-}
-
-/** Zeroes the start of a range where it lies; 0: it lies nowhere that may be changed. The caller holds a lease. */
-function* zeroInPlace(access: FormatAccess, offset: number, length: number): Io<number> {
-  const mapping = yield* access.io.resolveLeased(offset, length);
-  if (!access.writable || mapping.kind !== "raw" || mapping.depth > 0 || !mapping.writable) {
-    return 0;
-  }
-  yield* zeroStorage(mapping.storage, mapping.offset, mapping.length, { allocate: true });
-  return mapping.length;
-}
-
-function zeroes(length: number): IoVector {
-  const piece = new Uint8Array(Math.min(length, pieceLength));
-  const vector = new IoVector();
-  for (let rest = length; rest > 0; rest -= piece.length) {
-    vector.push(rest < piece.length ? piece.subarray(0, rest) : piece);
-  }
-  return vector;
 }
