@@ -1,5 +1,5 @@
 import { IoVector } from "@img/io-vector";
-import { readStorage, writeStorage, type Io, type Storage } from "@img/format-core";
+import { Mutex, readStorage, writeStorage, type Io, type Storage } from "@img/format-core";
 import { Table } from "../tables/table.ts";
 
 /** What is written at once, so that a power cut can't tear an entry: a sector. */
@@ -17,6 +17,7 @@ export class ResidentTable {
   readonly length: number;
   readonly #table: Table;
   readonly #dirty = new Set<number>();
+  readonly #writing = new Mutex("a table that is being written");
 
   /** @param bytes - the table's contents, 8 bytes an entry; kept and changed */
   constructor(storage: Storage, offset: number, bytes: Uint8Array) {
@@ -42,9 +43,9 @@ export class ResidentTable {
     return this.#table.view;
   }
 
-  /** Whether there are changes that aren't written. */
+  /** Whether there are changes that aren't known to be written: that are left, or that are being written just now. */
   get isDirty(): boolean {
-    return this.#dirty.size > 0;
+    return this.#dirty.size > 0 || this.#writing.isHeld;
   }
 
   /** Changes an entry, given as halves. */
@@ -56,9 +57,17 @@ export class ResidentTable {
 
   /**
    * Takes what is changed now, and writes it after `prepare` has made durable what these entries point at. Changes that come
-   * meanwhile are left for the next time: what they point at may not be durable.
+   * meanwhile are left for the next time: what they point at may not be durable. What somebody else is writing is waited for: whoever
+   * calls relies on it as well, and of two writes of one sector, the older one could come last.
    */
   *write(prepare: () => Io<void>): Io<void> {
+    yield* this.#writing.run(() => this.#write(prepare));
+  }
+
+  *#write(prepare: () => Io<void>): Io<void> {
+    if (this.#dirty.size === 0) {
+      return;
+    }
     const sectors = [...this.#dirty].sort((a, b) => a - b);
     this.#dirty.clear();
     const parts = runs(sectors).map(({ first, count }) => ({
