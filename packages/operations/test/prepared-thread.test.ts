@@ -45,10 +45,10 @@ function started(entry: URL): PreparedThread {
   return thread;
 }
 
-function answerOf(worker: Worker): Promise<unknown> {
+function answerOf(worker: Worker | undefined): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    worker.once("message", resolve);
-    worker.once("error", reject);
+    worker?.once("message", resolve);
+    worker?.once("error", reject);
   });
 }
 

@@ -88,13 +88,22 @@ export class PartThreads implements PartHelper {
   }
 
   #startAll(parts: SharedParts): void {
+    if (this.#ended !== undefined) {
+      return;
+    }
+    this.#ended = [];
     const { canStart, most } = this.#starter;
-    this.#ended ??= Array.from({ length: canStart ? most - 1 : 0 }, () => this.#start(this.#job(parts)));
+    while (canStart && this.#ended.length < most - 1) {
+      const worker = this.#starter.start(this.#job(parts));
+      if (worker === undefined) {
+        break;
+      }
+      this.#ended.push(this.#watch(worker));
+    }
   }
 
   /** Resolves when the thread has ended, however: what it didn't finish is done once more. */
-  #start(job: PartJob): Promise<void> {
-    const worker = this.#starter.start(job);
+  #watch(worker: Worker): Promise<void> {
     this.#starting.add(worker);
     return new Promise((resolve) => {
       worker.on("message", (message: PartMessage) => {

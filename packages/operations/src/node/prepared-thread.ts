@@ -32,12 +32,13 @@ export class PreparedThread {
   }
 
   /**
-   * Starts one, if there is a processor for it.
+   * Starts one, if there is a processor for it and the host lets it start.
    * @param entry - as the `workerEntry` of `ThreadOptions`
-   * @returns `undefined`: there is but one processor, or no such module
+   * @returns `undefined`: there is but one processor, or no such module, or no thread can be had
    */
   static start(entry: URL = defaultEntry()): PreparedThread | undefined {
-    return availableParallelism() < 2 || !existsSync(entry) ? undefined : new PreparedThread(startThread(entry, null));
+    const worker = availableParallelism() < 2 || !existsSync(entry) ? undefined : startThread(entry, null);
+    return worker && new PreparedThread(worker);
   }
 
   /** Whether it still waits for work. */

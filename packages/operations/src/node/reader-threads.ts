@@ -61,9 +61,16 @@ export class ReaderThreads implements SourceReader {
       return;
     }
     // the thread that converts has little to do then, so all processors have a reader
+    this.#threads = [];
     const { canStart, most } = this.#starter;
     const job: ReadJob = { kind: "read", sources: this.#sources };
-    this.#threads = Array.from({ length: canStart ? most : 0 }, () => new ReaderThread(this.#starter.start(job)));
+    while (canStart && this.#threads.length < most) {
+      const worker = this.#starter.start(job);
+      if (worker === undefined) {
+        break;
+      }
+      this.#threads.push(new ReaderThread(worker));
+    }
   }
 
   *read(into: Uint8Array, offset: number): Io<boolean> {

@@ -12,10 +12,16 @@ export function defaultEntry(): URL {
  * Starts a thread.
  * @param entry - the module that it runs
  * @param job - what it is told; `null`: it is going to be told by a message
+ * @returns `undefined`: none can be had
  */
-export function startThread(entry: URL, job: unknown): Worker {
+export function startThread(entry: URL, job: unknown): Worker | undefined {
   const resourceLimits = { maxYoungGenerationSizeMb: youngGeneration };
   // most jobs are short and need none: what starts threads takes milliseconds to load
   const { Worker: Thread } = process.getBuiltinModule("node:worker_threads");
-  return new Thread(entry, { workerData: job, execArgv: [], resourceLimits });
+  try {
+    return new Thread(entry, { workerData: job, execArgv: [], resourceLimits });
+  } catch {
+    // the host may refuse one (EAGAIN: RLIMIT_NPROC, pids.max), or Node's permissions; threads only help, so the work goes on without
+    return undefined;
+  }
 }

@@ -43,8 +43,11 @@ export class ThreadStarter {
     return this.#prepared?.isWaiting === true;
   }
 
-  /** @param job - what the thread is told */
-  start(job: unknown): Worker {
+  /**
+   * @param job - what the thread is told
+   * @returns `undefined`: none can be had
+   */
+  start(job: unknown): Worker | undefined {
     return this.#prepared?.take(job) ?? startThread(this.#entry, job);
   }
 }
