@@ -306,6 +306,42 @@ describe("convertImages", () => {
       await expect(work).rejects.toBe(reason);
       expect(existsSync(at("aborted.out"))).toBe(false);
     });
+
+    it("doesn't wait at the signal until another thread has finished its part", async () => {
+      // it has a part, and says when that isn't wanted any more
+      writeFileSync(
+        at("worker/busy.js"),
+        `import { parentPort, workerData } from "node:worker_threads";
+         import { writeFileSync } from "node:fs";
+         const counters = new Int32Array(workerData.memory, 0, 2);
+         const part = Atomics.add(counters, 0, 1);
+         parentPort.postMessage("begun");
+         const end = performance.now() + 5000;
+         while (Atomics.load(counters, 1) > part && performance.now() < end);
+         writeFileSync(${JSON.stringify(at("stopped"))}, String(Atomics.load(counters, 1)));`,
+      );
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const work = convertImages(
+        options("zeroless.raw", "aborted.out", {
+          workerEntry: new URL("busy.js", workerEntry),
+          threads: 2,
+          chunkSize: 262_144,
+          signal: controller.signal,
+          onProgress: ({ done, total }) => {
+            slowly();
+            if (done === total - 8 * MiB) {
+              setTimeout(() => {
+                controller.abort(reason);
+              }, 50);
+            }
+          },
+        }),
+      );
+      await expect(work).rejects.toBe(reason);
+      expect(readFileSync(at("stopped"), "utf8")).toBe("0");
+      expect(existsSync(at("aborted.out"))).toBe(false);
+    });
   });
 
   describe("with a target that exists", () => {

@@ -8,6 +8,7 @@ import type { PartHelper } from "../parts/part-helper.ts";
 import { chunkLength, compareRange, type FoundDifference } from "./compare-range.ts";
 import { ComparedImage } from "./compared-image.ts";
 import { SharedParts, type SharedPart } from "../parts/shared-parts.ts";
+import { withHelper } from "../parts/with-helper.ts";
 
 /** Options of {@link compare}. */
 export interface CompareOptions extends AbortOptions {
@@ -106,7 +107,7 @@ function* findDifference(
   if (helper === undefined || parts === undefined) {
     found = yield* compareFrom({ start: 0, end: total }, false);
   } else {
-    yield* compareTogether(parts, helper, (part) => compareFrom(part, true));
+    yield* withHelper(parts, helper, () => compareParts(parts, (part) => compareFrom(part, true)));
     for (const part of parts.unfinished()) {
       found = yield* compareFrom(part, false);
       if (found !== undefined) {
@@ -121,24 +122,16 @@ function* findDifference(
 }
 
 /** Goes through the parts, as others may at the same time, up to the first that isn't equal or that can't be compared. */
-function* compareTogether(
+function* compareParts(
   parts: SharedParts,
-  helper: PartHelper,
   comparePart: (part: SharedPart) => Io<FoundDifference | undefined>,
 ): Io<void> {
-  try {
-    for (let part = parts.take(); part !== undefined; part = parts.take()) {
-      if (yield* isEqual(part, comparePart)) {
-        parts.finish(part);
-      } else {
-        parts.stopAt(part);
-      }
+  for (let part = parts.take(); part !== undefined; part = parts.take()) {
+    if (yield* isEqual(part, comparePart)) {
+      parts.finish(part);
+    } else {
+      parts.stopAt(part);
     }
-  } catch (error) {
-    parts.stopAt();
-    throw error;
-  } finally {
-    yield* helper.end();
   }
 }
 

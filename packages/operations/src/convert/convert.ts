@@ -2,6 +2,7 @@ import { all, ImgError, runAsync, runSync, type FormatAccess, type Io } from "@i
 import { Pacer } from "../pacer.ts";
 import type { PartHelper } from "../parts/part-helper.ts";
 import { SharedParts } from "../parts/shared-parts.ts";
+import { withHelper } from "../parts/with-helper.ts";
 import { imageOf, type SyncImage } from "../sync-image.ts";
 import { ConvertJob } from "./convert-job.ts";
 import { convertSettings, type ConvertOptions, type ConvertResult } from "./convert-options.ts";
@@ -90,7 +91,10 @@ export function* convertIo(
   if (helper === undefined || parts === undefined) {
     yield* copy();
   } else {
-    yield* copyTogether(parts, helper, copy);
+    yield* withHelper(parts, helper, function* () {
+      yield* helper.consider(parts);
+      yield* copy();
+    });
     for (const part of parts.unfinished()) {
       job.begin(part);
       yield* copy();
@@ -101,19 +105,6 @@ export function* convertIo(
     }
   }
   return { size: source.size, written: job.written };
-}
-
-/** Copies the parts, as others may at the same time. */
-function* copyTogether(parts: SharedParts, helper: PartHelper, copy: () => Io<unknown>): Io<void> {
-  try {
-    yield* helper.consider(parts);
-    yield* copy();
-  } catch (error) {
-    parts.stopAt();
-    throw error;
-  } finally {
-    yield* helper.end();
-  }
 }
 
 /** @throws ImgError when `target` can't take what is in `source` */
