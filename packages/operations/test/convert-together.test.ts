@@ -103,6 +103,20 @@ describe("a conversion with help", () => {
     expect(Buffer.compare(memory.toUint8Array(), contents)).toBe(0);
   });
 
+  it("counts once what another did and couldn't finish", async () => {
+    const memory = new MemoryStorage(new Uint8Array(size));
+    const companion = new Companion(2, (part, parts) => {
+      messy(memory)(part, parts);
+      parts.add(part.end - part.start, 0);
+    });
+    const told: number[] = [];
+    const onProgress = ({ done }: Progress): void => void told.push(done);
+    expect(await copyTo(memory, companion, { onProgress })).toEqual({ size, written: data });
+    expect(Buffer.compare(memory.toUint8Array(), contents)).toBe(0);
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    expect(told.at(-1)).toBe(size);
+  });
+
   it("does itself what another can't, and all that follows", async () => {
     const memory = new MemoryStorage(new Uint8Array(size));
     const companion = new Companion(1, (part, parts) => {

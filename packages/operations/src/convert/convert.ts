@@ -68,8 +68,9 @@ export function* convertIo(
   function* work(): Io<void> {
     try {
       while (!failed && (yield* job.step())) {
-        const { done } = job;
         const total = source.size;
+        // what a thread did and couldn't finish counts twice
+        const done = Math.min(job.done, total);
         reader?.consider({ done, total, packed: source.hasPacked });
         options.onProgress?.({ done, total });
         told = done;

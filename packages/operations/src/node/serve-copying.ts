@@ -5,7 +5,7 @@ import { FileStorage } from "@img/storage-fs";
 import { ConvertJob } from "../convert/convert-job.ts";
 import { SourceDisk } from "../convert/source-disk.ts";
 import type { CopyJob, SharedFile } from "./copy-threads.ts";
-import { serveParts } from "./serve-parts.ts";
+import { serveParts, type PartWork } from "./serve-parts.ts";
 import { closeAll, openSharedImages } from "./shared-images.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 
@@ -16,11 +16,14 @@ export function serveCopying(port: MessagePort, job: CopyJob): void {
     const target = openTarget(job.target);
     images.push(target);
     const copying = new ConvertJob(new SourceDisk(images.slice(0, -1)), target, job.settings);
-    serveParts(port, job, (part, goOn) => {
+    const copyPart: PartWork = (part, goOn) => {
       const before = copying.written;
       copying.begin(part);
       while (goOn() && runSync(copying.step()));
       return goOn() ? copying.written - before : undefined;
+    };
+    serveParts(port, job, copyPart, () => {
+      runSync(target.io.close());
     });
   } finally {
     closeAll(images);

@@ -12,23 +12,34 @@ export type PartWork = (part: SharedPart, goOn: () => boolean) => number | undef
 /**
  * Takes parts and works on them until none is left. What goes wrong isn't told but for where it is: the thread that asked for help meets it when it
  * does that part once more.
+ *
+ * @param close - closes what was written. Some file systems say only then that they couldn't store something: if it throws, no part is finished
  */
-export function serveParts(port: MessagePort, { total, memory }: PartJob, work: PartWork): void {
+export function serveParts(
+  port: MessagePort,
+  { total, memory }: PartJob,
+  work: PartWork,
+  close: () => void = () => undefined,
+): void {
   const tell = (message: PartMessage): void => {
     port.postMessage(message);
   };
   const parts = new SharedParts(total, memory);
-  let helped = false;
+  const worked: { readonly part: SharedPart; readonly written: number }[] = [];
   tell("begun");
   for (let part = parts.take(); part !== undefined; part = parts.take()) {
     const written = tryWork(work, part, parts);
     if (written === undefined) {
       parts.stopAt(part);
     } else if (parts.isWanted(part)) {
-      parts.finish(part, written);
-      if (!helped) tell("helped");
-      helped = true;
+      parts.add(part.end - part.start, 0);
+      if (worked.push({ part, written }) === 1) tell("helped");
     }
+  }
+  close();
+  for (const { part, written } of worked) {
+    parts.settle(part);
+    parts.add(0, written);
   }
 }
 
