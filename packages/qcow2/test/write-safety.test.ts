@@ -121,6 +121,36 @@ describe("an image whose entries point at metadata", () => {
     });
   }
 
+  for (const target of ["the L1 table", "the refcount table", "a refcount block", "another L2 table"]) {
+    it(`is marked as corrupt instead of writing entries over ${target}`, async () => {
+      const perTable = (cluster / 8) * cluster;
+      const memory = await makeImage({ size: perTable * 2 });
+      const { "the L1 table": l1 = 0, "an L2 table": l2 = 0, [target]: offset = l2 } = places(memory);
+      poke(memory, l1 + 8, 0x80, 0, 0, 0, 0, 0, offset >>> 8, offset & 0xff);
+      const before = memory.toUint8Array();
+      const image = await qcow2.open(memory, { writable: true });
+      await image.read(new Uint8Array(10), 0);
+      expect(await codeOf(image.write(new Uint8Array(100).fill(9), perTable + 5))).toBe("ERR_IMG_CORRUPT");
+      expect(await codeOf(image.write(new Uint8Array(100).fill(9), 5))).toBe("ERR_IMG_CORRUPT");
+      expect(isCorrupt(memory)).toBe(true);
+      expect(memory.toUint8Array().subarray(512)).toEqual(before.subarray(512));
+    });
+  }
+
+  it("gets a new L2 table where an entry says only that a table would be its own", async () => {
+    const memory = await makeImage();
+    const { "the L1 table": l1 = 0 } = places(memory);
+    poke(memory, l1, 0x80, 0, 0, 0, 0, 0, 0, 0);
+    const before = peek(memory, 0, cluster);
+    const image = await qcow2.open(memory, { writable: true });
+    await image.write(new Uint8Array(100).fill(9), 5);
+    const read = new Uint8Array(100);
+    await image.read(read, 5);
+    expect(read.every((byte) => byte === 9)).toBe(true);
+    await image.flush();
+    expect(peek(memory, 0, cluster)).toEqual(before);
+  });
+
   it("isn't looked through when nothing is to be checked", async () => {
     const memory = await makeImage();
     const { "an L2 table": l2 = 0 } = places(memory);

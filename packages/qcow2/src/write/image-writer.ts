@@ -22,12 +22,11 @@ import { Allocator } from "./allocator.ts";
 import type { BitmapTarget } from "./bitmaps/bitmap-changes.ts";
 import { PersistentBitmaps } from "./bitmaps/persistent-bitmaps.ts";
 import { clearClusters, type ClearMode } from "./clear-clusters.ts";
-import type { ClusterSet } from "./cluster-set.ts";
 import { CopyBuffers } from "./copy-buffers.ts";
 import { greatestGathered } from "./gather-old.ts";
 import { HeaderWriter } from "./header-writer.ts";
 import { L2Tables } from "./l2-tables.ts";
-import { loadMetadataSet, type OverlapCheck } from "./load-metadata-set.ts";
+import { loadMetadataSet, type MetadataSet, type OverlapCheck } from "./load-metadata-set.ts";
 import { MetadataCaches } from "./metadata-caches.ts";
 import type { PendingFree } from "./pending-frees.ts";
 import { prepareWrite, type PrepareOptions } from "./prepare-write.ts";
@@ -79,7 +78,7 @@ export interface OldContents {
 interface LoadedTables {
   readonly l1: ResidentTable;
   readonly refcountTable: ResidentTable;
-  readonly metadata: ClusterSet;
+  readonly metadata: MetadataSet;
 }
 
 /** Everything that an image opened for writing has in addition. */
@@ -90,7 +89,7 @@ export class ImageWriter {
   readonly header: HeaderWriter;
   readonly bitmaps: PersistentBitmaps;
   readonly #parts: ImageWriterParts;
-  readonly #metadata: ClusterSet;
+  readonly #metadata: MetadataSet;
   readonly #locks = new RangeLocks();
   readonly #flushMutex = new Mutex("a flush");
   readonly #readyMutex = new Mutex("the first write");
@@ -140,7 +139,7 @@ export class ImageWriter {
       caches,
       clusterSize: parts.layout.clusterSize,
       refcountOrder: loaded.header.refcountOrder,
-      metadata: tables.metadata,
+      metadata: tables.metadata.clusters,
       setRefcountTable: (table, old) =>
         this.header.change(
           () => this.header.setRefcountTable(table.offset, table.clusters),
@@ -156,7 +155,7 @@ export class ImageWriter {
       caches,
       allocator: this.allocator,
       layout: parts.layout,
-      metadata: tables.metadata,
+      metadata: tables.metadata.clusters,
     });
   }
 
@@ -184,7 +183,7 @@ export class ImageWriter {
       allocator: this.allocator,
       l2Tables: this.l2Tables,
       locks: this.#locks,
-      metadata: this.#metadata,
+      metadata: this.#metadata.clusters,
       get size() {
         return old.size;
       },
@@ -288,7 +287,7 @@ export class ImageWriter {
   /**
    * What has to be on disk before the disk changes: bits that would vouch for things that this package doesn't maintain are cleared, an image with
    * lazy refcounts is marked as dirty, and bitmaps that record what is written are marked as being in use.
-   * @throws ImgError `ERR_IMG_CORRUPT` when the image was found corrupt before
+   * @throws ImgError `ERR_IMG_CORRUPT` when the image was found corrupt before, or one of its tables lies over another one
    */
   *ready(): Io<void> {
     if (this.#broken !== undefined) {
@@ -317,6 +316,10 @@ export class ImageWriter {
 
   *#prepare(): Io<void> {
     const { header } = this.#parts.loaded;
+    const { misplaced } = this.#metadata;
+    if (misplaced !== undefined) {
+      yield* this.#refuse(`a table at host offset ${hex(misplaced)} lies where other metadata is`);
+    }
     if (this.#prepared || header.version === 2) {
       this.#prepared = true;
       return;
@@ -395,10 +398,14 @@ export class ImageWriter {
   }
 
   *#refuseOverlap(offset: number, length: number): Io<never> {
-    this.#broken = new ImgError(
-      "ERR_IMG_CORRUPT",
-      `a write of ${String(length)} bytes of data at host offset ${hex(offset)} would hit metadata: the image is corrupt and isn't written any more`,
+    return yield* this.#refuse(
+      `a write of ${String(length)} bytes of data at host offset ${hex(offset)} would hit metadata`,
     );
+  }
+
+  /** Marks the image as corrupt, where its version can. */
+  *#refuse(why: string): Io<never> {
+    this.#broken = new ImgError("ERR_IMG_CORRUPT", `${why}: the image is corrupt and isn't written any more`);
     if (this.#parts.loaded.header.version === 3) {
       yield* this.#setIncompatible(incompatible.corrupt, true);
     }
@@ -413,7 +420,7 @@ export class ImageWriter {
     }
     const last = Math.floor((offset + length - 1) / layout.clusterSize);
     for (let cluster = Math.floor(offset / layout.clusterSize); cluster <= last; cluster++) {
-      if (this.#metadata.has(cluster)) {
+      if (this.#metadata.clusters.has(cluster)) {
         return false;
       }
     }
@@ -426,7 +433,7 @@ export class ImageWriter {
     }
     if (free.use === "table" && unused) {
       const { clusterSize } = this.#parts.layout;
-      this.#metadata.delete(free.cluster);
+      this.#metadata.clusters.delete(free.cluster);
       this.caches.forget(free.cluster * clusterSize, clusterSize);
     }
   }

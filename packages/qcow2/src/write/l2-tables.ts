@@ -54,10 +54,14 @@ export class L2Tables {
     return offset;
   }
 
-  /** Whether the L2 table at `index` belongs to the active L1 table alone. */
+  /** Whether there is an L2 table at `index` that belongs to the active L1 table alone. */
   isOwn(index: number): boolean {
     const { l1 } = this.#parts.caches;
-    return index < l1.length && (l1.view.getUint32(index * 8) & copiedFlag) !== 0;
+    if (index >= l1.length) {
+      return false;
+    }
+    const high = l1.view.getUint32(index * 8);
+    return (high & copiedFlag) !== 0 && entryOffset(high, l1.view.getUint32(index * 8 + 4)) !== 0;
   }
 
   /** Host offset of an L2 table at `index` that may be changed: the one there is, a copy of one that a snapshot shares, or a new one. */

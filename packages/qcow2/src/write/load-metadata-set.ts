@@ -24,18 +24,29 @@ export interface MetadataSetParts {
   readonly check: OverlapCheck;
 }
 
+/** Where metadata is. */
+export interface MetadataSet {
+  readonly clusters: ClusterSet;
+  /**
+   * Host offset of a refcount block, or an L2 table of the disk, where something else is that is checked: changing it would destroy that. `undefined`: each
+   * has a place of its own.
+   */
+  readonly misplaced: number | undefined;
+}
+
 /** Collects the clusters that hold metadata. Impossible entries are passed over: whoever uses them refuses them. */
-export function* loadMetadataSet(parts: MetadataSetParts): Io<ClusterSet> {
+export function* loadMetadataSet(parts: MetadataSetParts): Io<MetadataSet> {
   const { header, known } = parts.loaded;
   const clusterSize = 2 ** header.clusterBits;
   const set = new ClusterSet();
+  const found = (misplaced?: number): MetadataSet => ({ clusters: set, misplaced });
   const add = (offset: number, length: number): void => {
     for (let at = Math.floor(offset / clusterSize); at * clusterSize < offset + length; at++) {
       set.add(at);
     }
   };
   if (parts.check === "none") {
-    return set;
+    return found();
   }
   add(0, 1);
   add(parts.l1.offset, parts.l1.length * 8);
@@ -48,29 +59,42 @@ export function* loadMetadataSet(parts: MetadataSetParts): Io<ClusterSet> {
     add(known.bitmaps.directoryOffset, known.bitmaps.directorySize);
   }
   if (parts.check === "constant") {
-    return set;
+    return found();
   }
-  addPointedAt(set, parts.l1, clusterSize);
-  addPointedAt(set, parts.refcountTable, clusterSize);
+  let misplaced: number | undefined;
+  const addTables = (table: ResidentTable): void => {
+    for (const offset of pointedAt(table)) {
+      const cluster = Math.floor(offset / clusterSize);
+      if (offset % clusterSize === 0 && set.has(cluster)) {
+        misplaced ??= offset;
+      }
+      set.add(cluster);
+    }
+  };
+  addTables(parts.refcountTable);
   for (const snapshot of parts.snapshots) {
     add(snapshot.l1TableOffset, snapshot.l1Size * 8);
-    if (parts.check === "all") {
-      const l1 = yield* ResidentTable.load(parts.storage, snapshot.l1TableOffset, snapshot.l1Size);
-      addPointedAt(set, l1, clusterSize);
+  }
+  addTables(parts.l1);
+  for (const snapshot of parts.check === "all" ? parts.snapshots : []) {
+    const l1 = yield* ResidentTable.load(parts.storage, snapshot.l1TableOffset, snapshot.l1Size);
+    for (const offset of pointedAt(l1)) {
+      // the disk and other snapshots may have the same tables
+      set.add(Math.floor(offset / clusterSize));
     }
   }
-  return set;
+  return found(misplaced);
 }
 
-function addPointedAt(set: ClusterSet, table: ResidentTable, clusterSize: number): void {
+/** Host offsets of the tables that a table points at. */
+function* pointedAt(table: ResidentTable): IterableIterator<number> {
   // tables are mostly empty, and looking at each of their entries took longer than all the rest of opening an image
   for (const { offset, length, zero } of IoVector.single(table.bytes).zeroRuns(emptyLength)) {
     for (let at = offset; !zero && at < offset + length; at += 8) {
       const high = table.view.getUint32(at) & 0x00ff_ffff;
       const low = (table.view.getUint32(at + 4) & 0xffff_fe00) >>> 0;
-      const cluster = Math.floor((high * 0x1_0000_0000 + low) / clusterSize);
-      if (cluster !== 0) {
-        set.add(cluster);
+      if ((high | low) !== 0) {
+        yield high * 0x1_0000_0000 + low;
       }
     }
   }
