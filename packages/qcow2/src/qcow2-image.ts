@@ -233,12 +233,16 @@ export class Qcow2Image implements FormatDriver {
   }
 
   *prepareCompressed(from: IoVector, offset: GuestOffset): Io<() => Io<void>> {
+    const { context } = yield* this.#compressedTarget();
+    const store = yield* prepareCompressed(context.layout.clusterSize, yield* this.#loadedCodec(), from, offset);
+    return () => this.#storeCompressed(store, offset, from.length);
+  }
+
+  /** Into the image as it is now: between the halves, somebody may have changed what it is. */
+  *#storeCompressed(store: (target: CompressedTarget) => Io<void>, offset: number, length: number): Io<void> {
     const target = yield* this.#compressedTarget();
-    const store = yield* prepareCompressed(target, yield* this.#loadedCodec(), from, offset);
-    return () => {
-      this.#writing().bitmaps.mark(offset, from.length);
-      return store();
-    };
+    this.#writing().bitmaps.mark(offset, length);
+    yield* store(target);
   }
 
   /** @throws ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed clusters */

@@ -1,3 +1,4 @@
+import { IoVector } from "@img/io-vector";
 import { MemoryStorage, runAsync, type FormatAccess, type Io } from "@img/format-core";
 import { describe, expect, it } from "vitest";
 import { qcow2, type Qcow2CreateOptions, type Qcow2Image, type Qcow2OpenOptions } from "../src/index.ts";
@@ -72,6 +73,40 @@ describe("a persistent bitmap", () => {
     const enough = await reopen(storage, { writable: true, bitmapMemory: size / 512 / 8 });
     await enough.write(new Uint8Array(1), 0);
     await enough.close();
+  });
+
+  it("gets the table that the disk needs, however often its size changes", async () => {
+    const storage = new MemoryStorage();
+    // one page of the bitmap has the bits of 2 MiB
+    const image = await create(storage, { clusterSize: 512, size });
+    await alone(image, (driver) => driver.addBitmap({ name: "auto", granularity: 512 }));
+    await alone(image, (driver) => driver.addBitmap({ name: "still", granularity: 512, enabled: false }));
+    for (const megabytes of [5, 9, 3, 7]) {
+      await image.resize(megabytes * size);
+      await image.write(new Uint8Array(512).fill(1), (megabytes - 1) * size);
+    }
+    await image.close();
+    const found = await reopen(storage);
+    expect(found.driver.bitmaps.map(({ name, inUse }) => [name, inUse])).toEqual([
+      ["auto", false],
+      ["still", false],
+    ]);
+    expect((await runAsync(found.driver.check())).findings).toEqual([]);
+  });
+
+  it("records what was compressed before it was there, and stored afterwards", async () => {
+    const storage = new MemoryStorage();
+    const image = await create(storage);
+    const store = await runAsync(image.io.prepareCompressed(IoVector.single(new Uint8Array(65536).fill(1)), 65536));
+    await alone(image, (driver) => driver.addBitmap({ name: "b" }));
+    await runAsync(store());
+    await image.close();
+    const found = await reopen(storage);
+    expect(await runAsync(found.driver.bitmapExtents("b", 0, size))).toEqual([
+      { offset: 0, length: 65536, dirty: false },
+      { offset: 65536, length: 65536, dirty: true },
+      { offset: 131072, length: size - 131072, dirty: false },
+    ]);
   });
 
   it("keeps snapshots from being applied, because it would be wrong then", async () => {

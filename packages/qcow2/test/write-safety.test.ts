@@ -1,6 +1,6 @@
 import { IoVector } from "@img/io-vector";
-import { isImgError, MemoryStorage, runSync, type FormatAccess } from "@img/format-core";
-import { CountingStorage } from "@img/testing";
+import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
+import { CountingStorage, Recording, RecordingStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { checkImage, headerLayout, qcow2, type Qcow2CreateOptions, type Qcow2Image } from "../src/index.ts";
 
@@ -98,6 +98,51 @@ describe("an image with lazy refcounts", () => {
     const read = new Uint8Array(cluster);
     await (await qcow2.open(crashed)).read(read, cluster * 10);
     expect(read.every((byte) => byte === 2)).toBe(true);
+  });
+
+  it("isn't written any more once changes of its tables were dropped", async () => {
+    const memory = await makeImage({ lazyRefcounts: true });
+    const image = await qcow2.open(memory, { writable: true });
+    await image.write(new Uint8Array(cluster).fill(2), cluster * 10);
+    await image.invalidateCache({ discardDirty: true });
+    expect(await codeOf(image.write(new Uint8Array(cluster), cluster * 12))).toBe("ERR_IMG_CORRUPT");
+    expect(isDirty(memory)).toBe(true);
+    await image.close();
+    expect(isDirty(new MemoryStorage(memory.toUint8Array()))).toBe(true);
+  });
+});
+
+describe("what an image with a data file holds", () => {
+  it("shows until what is below shows, wherever a power cut comes while it is emptied", async () => {
+    const [memory, dataMemory] = [new MemoryStorage(), new MemoryStorage()];
+    const base = await qcow2.create(new MemoryStorage(), { size, clusterSize: cluster });
+    await base.write(new Uint8Array(size).fill(3), 0);
+    const made = await qcow2.create(memory, { size, clusterSize: cluster, dataFileName: "data", dataFile: dataMemory });
+    await made.write(new Uint8Array(size).fill(7), 0);
+    await made.close();
+    const recording = new Recording();
+    const recorded = (each: MemoryStorage): RecordingStorage =>
+      new RecordingStorage(new MemoryStorage(each.toUint8Array()), { recording });
+    const storage = recorded(memory);
+    const dataFile = recorded(dataMemory);
+    const image = await qcow2.open(storage, { writable: true, dataFile, backing: base });
+    await runAsync(image.io.exclusive(() => image.driver.makeEmpty()));
+    recording.mark("empty");
+    let freed = 0;
+    for (const { storages, marks, description } of recording.states()) {
+      const [left, leftData] = storages as [MemoryStorage, MemoryStorage];
+      const seen = await qcow2.open(left, { dataFile: leftData, backing: base });
+      const bytes = new Uint8Array(size);
+      await seen.read(bytes, 0);
+      const found = new Set(bytes);
+      expect(
+        [...found].filter((byte) => byte !== 3 && byte !== 7),
+        description,
+      ).toEqual([]);
+      expect(marks.length > 0 && found.has(7), description).toBe(false);
+      freed += leftData.toUint8Array().every((byte) => byte === 0) ? 1 : 0;
+    }
+    expect(freed).toBeGreaterThan(0);
   });
 });
 

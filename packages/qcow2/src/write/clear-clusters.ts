@@ -104,18 +104,28 @@ function clearableLength(context: WriteContext, slice: PinnedSlice, start: numbe
   return end - start;
 }
 
-/** A raw data file has to hold the zeroes itself; of another one the host may know what isn't needed. */
+/**
+ * A raw data file has to hold the zeroes itself; of another one the host may know what isn't needed. Where something else is going to show, that has to wait: until
+ * the tables say so on disk, zeroes would show.
+ */
 function* clearDataFile(context: WriteContext, start: number, end: number, mode: ClearMode): Io<number> {
   const { data, dataFileRaw, layout } = context;
   const length = Math.min(end, context.size) - start;
   if (layout.externalDataFile && length > 0) {
     if (dataFileRaw) {
       yield* zeroStorage(data, start, length, { allocate: mode === "keep" || mode === "hide" });
-    } else if (mode !== "keep" && mode !== "hide" && context.passDiscards) {
-      yield* discardStorage(data, start, Math.min(length, Math.max(data.size - start, 0)));
+    } else if (mode === "free" || (mode === "unallocate" && !context.backed)) {
+      yield* discardData(context, start, length);
     }
   }
   return end - start;
+}
+
+/** Tells the host of an external data file that a range isn't needed. */
+export function* discardData({ data, passDiscards }: WriteContext, start: number, length: number): Io<void> {
+  if (passDiscards) {
+    yield* discardStorage(data, start, Math.min(length, Math.max(data.size - start, 0)));
+  }
 }
 
 /** Changes the entries, in one go. */

@@ -316,6 +316,12 @@ export class ImageWriter {
 
   *#prepare(): Io<void> {
     const { header } = this.#parts.loaded;
+    if (hasFeature(header.incompatibleFeatures, incompatible.dirty) && !this.#dirtySet) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `${this.#parts.storage.label} is marked as dirty, and its refcounts are out of date: it has to be repaired before it is written`,
+      );
+    }
     const { misplaced } = this.#metadata;
     if (misplaced !== undefined) {
       yield* this.#refuse(`a table at host offset ${hex(misplaced)} lies where other metadata is`);

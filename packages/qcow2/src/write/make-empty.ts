@@ -1,5 +1,5 @@
 import type { Io } from "@img/format-core";
-import { clearClusters } from "./clear-clusters.ts";
+import { clearClusters, discardData } from "./clear-clusters.ts";
 import { dropL2Tables, trimFile } from "./resize.ts";
 import type { WriteContext } from "./write-context.ts";
 
@@ -19,5 +19,8 @@ export function* makeEmpty(context: WriteContext, flush: () => Io<void>): Io<voi
   yield* flush();
   if (!context.layout.externalDataFile) {
     yield* trimFile(context);
+  } else if (context.backed && !context.dataFileRaw) {
+    yield* context.caches.syncWritten();
+    yield* discardData(context, 0, context.size);
   }
 }

@@ -36,40 +36,35 @@ export function* writeCompressed(
   from: IoVector,
   offset: number,
 ): Io<void> {
-  const batch = atOnce(target.context.layout.clusterSize);
+  const { clusterSize } = target.context.layout;
+  const batch = atOnce(clusterSize);
   for (let done = 0; done < from.length; done += batch) {
     const part = from.slice(done, Math.min(done + batch, from.length));
-    yield* storeAll(target, yield* compressAll(target, codec, part, offset + done));
+    yield* storeAll(target, yield* compressAll(clusterSize, codec, part, offset + done));
   }
 }
 
 /** Compresses guest clusters as {@link writeCompressed} does; the answer stores them. */
 export function* prepareCompressed(
-  target: CompressedTarget,
+  clusterSize: number,
   codec: ClusterCodec,
   from: IoVector,
   offset: number,
-): Io<() => Io<void>> {
-  const batch = atOnce(target.context.layout.clusterSize);
+): Io<(target: CompressedTarget) => Io<void>> {
+  const batch = atOnce(clusterSize);
   const squeezed: Squeezed[] = [];
   for (let done = 0; done < from.length; done += batch) {
     const part = from.slice(done, Math.min(done + batch, from.length));
-    squeezed.push(...(yield* compressAll(target, codec, part, offset + done)));
+    squeezed.push(...(yield* compressAll(clusterSize, codec, part, offset + done)));
   }
-  return () => storeAll(target, squeezed);
+  return (target) => storeAll(target, squeezed);
 }
 
 function atOnce(clusterSize: number): number {
   return clusterSize * Math.max(2, Math.min(mostAtOnce.clusters, mostAtOnce.bytes / clusterSize));
 }
 
-function* compressAll(
-  { context }: CompressedTarget,
-  codec: ClusterCodec,
-  from: IoVector,
-  offset: number,
-): Io<Squeezed[]> {
-  const { clusterSize } = context.layout;
+function* compressAll(clusterSize: number, codec: ClusterCodec, from: IoVector, offset: number): Io<Squeezed[]> {
   const parts = splitClusters(from, clusterSize);
   const compressed = yield* all(parts.map((part) => compress(codec, wholeCluster(part, clusterSize))));
   return parts.map((plain, index) => ({ plain, guest: offset + index * clusterSize, compressed: compressed[index] }));

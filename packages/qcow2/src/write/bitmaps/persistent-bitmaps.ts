@@ -99,7 +99,7 @@ export class PersistentBitmaps {
     const { size } = target.context;
     const recording = this.#entries.flatMap((entry, index) => (entry.auto && !entry.inUse ? [{ entry, index }] : []));
     this.#checkMemory(
-      recording.map(({ entry }) => shapeOf(target, entry, size)),
+      recording.map(({ entry }) => this.#shapeOf(target, entry, size)),
       this.#memory,
     );
     // those that couldn't be saved are marked already
@@ -110,6 +110,19 @@ export class PersistentBitmaps {
     );
     this.#recording = recording.flatMap(({ entry }) => this.unsaved(entry) ?? []);
     this.#isActive = true;
+  }
+
+  /** @throws ImgError `ERR_IMG_CORRUPT` when the bitmap's table isn't as long as the disk needs it; one that is marked gets another when it is saved */
+  #shapeOf(target: DirectoryTarget, entry: BitmapEntry, size: number): BitmapShape {
+    const shape = bitmapShape(size, entry.granularity, target.context.layout.clusterSize);
+    if (shape.pages !== entry.tableSize && this.unsaved(entry) === undefined) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `bitmap ${JSON.stringify(entry.name)} has a table of ${String(entry.tableSize)} entries: expected ${String(shape.pages)}`,
+        { feature: "bitmaps", subject: entry.name },
+      );
+    }
+    return shape;
   }
 
   #checkMemory(shapes: readonly BitmapShape[], most: number): void {
@@ -163,7 +176,7 @@ export class PersistentBitmaps {
       if (entry.inUse) {
         throw inconsistentBitmap(entry.name);
       }
-      const old = shapeOf(target, entry, before);
+      const old = this.#shapeOf(target, entry, before);
       const shape = bitmapShape(size, entry.granularity, target.context.layout.clusterSize);
       if (size === 0) {
         throw new ImgError("ERR_IMG_UNSUPPORTED", "an empty disk can't have bitmaps", { feature: "bitmaps" });
@@ -293,19 +306,6 @@ export class PersistentBitmaps {
     this.#entries = records.map(({ entry }) => entry);
     this.#onChange?.(this.#entries);
   }
-}
-
-/** @throws ImgError `ERR_IMG_CORRUPT` when the bitmap's table isn't as long as the disk needs it */
-function shapeOf(target: DirectoryTarget, entry: BitmapEntry, size: number): BitmapShape {
-  const shape = bitmapShape(size, entry.granularity, target.context.layout.clusterSize);
-  if (shape.pages !== entry.tableSize) {
-    throw new ImgError(
-      "ERR_IMG_CORRUPT",
-      `bitmap ${JSON.stringify(entry.name)} has a table of ${String(entry.tableSize)} entries: expected ${String(shape.pages)}`,
-      { feature: "bitmaps", subject: entry.name },
-    );
-  }
-  return shape;
 }
 
 function newlyOpen(target: DirectoryTarget, entry: BitmapEntry, index: number): OpenBitmap {
