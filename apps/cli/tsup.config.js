@@ -35,10 +35,10 @@ const lazyVerbs = {
   setup(bundler) {
     bundler.onLoad({ filter: /\/verbs\/verbs\.ts$/ }, ({ path }) => ({
       contents: [
-        'import { loadVerb } from "../start/load-verb.ts";',
+        'import { loadCompiled } from "../start/load-compiled.ts";',
         readFileSync(path, "utf8").replaceAll(
           /\bimport\("\.\/([a-z-]+)\.ts"\)/g,
-          "Promise.resolve(loadVerb(`${__dirname}/verb-$1.js`))",
+          "Promise.resolve(loadCompiled(`${__dirname}/verb-$1.js`))",
         ),
       ].join("\n"),
       loader: "ts",
@@ -56,8 +56,8 @@ const lazyProgram = {
   setup(bundler) {
     bundler.onLoad({ filter: /\/src\/img\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, "utf8")
-        .replace('import { main } from "./main.ts";', 'import { loadVerb } from "./start/load-verb.ts";')
-        .replace("void main(", "void loadVerb(`${__dirname}/program.js`).main("),
+        .replace('import { main } from "./main.ts";', 'import { loadCompiled } from "./start/load-compiled.ts";')
+        .replace("void main(", "void loadCompiled(`${__dirname}/program.js`).main("),
       loader: "ts",
     }));
   },
@@ -75,10 +75,10 @@ const lazyThreads = {
   setup(bundler) {
     bundler.onLoad({ filter: /\/operations\/src\/node\/serve-job\.ts$/ }, ({ path }) => ({
       contents: [
-        `import { loadThread } from ${JSON.stringify(join(startDirectory, "load-thread.ts"))};`,
+        `import { loadCompiled } from ${JSON.stringify(join(startDirectory, "load-compiled.ts"))};`,
         readFileSync(path, "utf8").replaceAll(
           /import \{ (\w+) \} from "\.\/(serve-[a-z]+)\.ts";/g,
-          "const $1 = (...told) => loadThread(`${__dirname}/$2.js`).$1(...told);",
+          "const $1 = (...told) => loadCompiled(`${__dirname}/$2.js`).$1(...told);",
         ),
       ].join("\n"),
       loader: "ts",
@@ -181,7 +181,7 @@ const lazyBuiltins = {
 const ownRequire = {
   name: "own-require",
   setup(bundler) {
-    bundler.onLoad({ filter: /\/load-(compiled|koffi|verb)\.ts$/ }, ({ path }) => ({
+    bundler.onLoad({ filter: /\/load-(compiled|koffi)\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, "utf8")
         .replaceAll("createRequire(import.meta.url)", "require")
         .replaceAll("import.meta.dirname", "__dirname"),

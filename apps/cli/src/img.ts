@@ -1,8 +1,6 @@
 #!/usr/bin/env node
 import { main } from "./main.ts";
-import { keepCompiled } from "./start/keep-compiled.ts";
 
-keepCompiled();
 void main(process.argv).then((code) => {
   process.exitCode = code;
   // all is done: what Node would take apart piece by piece, the system takes back at once

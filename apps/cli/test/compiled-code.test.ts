@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -15,7 +16,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CompiledCode } from "../src/start/compiled-code.ts";
 import { loadCompiled } from "../src/start/load-compiled.ts";
-import { loadVerb } from "../src/start/load-verb.ts";
 
 const bytes = Buffer.from("what V8 made");
 let home: string;
@@ -92,6 +92,41 @@ describe("compiled code that is kept", () => {
     expect(readdirSync(join(home, ".cache/img"))).toEqual([]);
   });
 
+  it("isn't read once a byte of it has changed, which V8 wouldn't notice", () => {
+    const long = randomBytes(200_000);
+    codeFor().keep(() => long);
+    expect(codeFor().read()?.equals(long)).toBe(true);
+    const good = readFileSync(keptFile());
+    for (const at of [0, 300, 199_999, 300_000, good.length - 1]) {
+      const damaged = Buffer.from(good);
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      writeFileSync(keptFile(), damaged);
+      expect(codeFor().read()).toBeUndefined();
+    }
+    for (const part of [good.subarray(0, -1), good.subarray(0, -2), good.subarray(0, 200_256), good.subarray(0, 100)]) {
+      writeFileSync(keptFile(), part);
+      expect(codeFor().read()).toBeUndefined();
+    }
+    codeFor().keep(() => long);
+    expect(codeFor().read()?.equals(long)).toBe(true);
+  });
+
+  it("is whole when others keep the same file's meanwhile, with the same process id", () => {
+    const seen: unknown[] = [];
+    codeFor().keep(() => {
+      codeFor().keep(() => {
+        codeFor().keep(() => Buffer.from("third"));
+        seen.push(codeFor().read()?.toString());
+        return Buffer.from("second");
+      });
+      seen.push(codeFor().read()?.toString());
+      return Buffer.from("first");
+    });
+    seen.push(codeFor().read()?.toString());
+    expect(seen).toEqual(["third", "second", "first"]);
+    expect(readdirSync(join(home, ".cache/img"))).toHaveLength(1);
+  });
+
   it("leaves nothing half done when making it fails", () => {
     codeFor().keep(() => {
       throw new Error("no memory");
@@ -139,9 +174,9 @@ describe("a file that is loaded with kept code", () => {
     const listeners = process.listeners("exit");
     try {
       delete process.env["NODE_DISABLE_COMPILE_CACHE"];
-      expect((loadVerb(file) as { itself: () => boolean }).itself()).toBe(true);
+      expect((loadCompiled(file) as { itself: () => boolean }).itself()).toBe(true);
       process.env["NODE_DISABLE_COMPILE_CACHE"] = "1";
-      expect((loadVerb(file) as { itself: () => boolean }).itself()).toBe(true);
+      expect((loadCompiled(file) as { itself: () => boolean }).itself()).toBe(true);
     } finally {
       delete process.env["NODE_DISABLE_COMPILE_CACHE"];
       Object.assign(process.env, before === undefined ? {} : { NODE_DISABLE_COMPILE_CACHE: before });

@@ -127,7 +127,7 @@ describe.skipIf(availableParallelism() < 2)("the thread that helps (for which th
   });
 });
 
-describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older Node compiled", () => {
+describe("what V8 compiled", () => {
   const cache = join(directory, "cache");
   const run = (...args: readonly string[]): string =>
     execFileSync(process.execPath, [program, ...args], {
@@ -146,7 +146,25 @@ describe.skipIf(Number.parseInt(process.versions.node, 10) >= 22)("what an older
     expect(kept().map((file) => ({ file, ino: statSync(file).ino }))).toEqual(files);
   });
 
-  it("is kept for what moves data as well, which has V8 optimize later", () => {
+  it("is kept nowhere else: other users could have put something where Node would keep it", () => {
+    const [home, temporary] = ["kept-home", "kept-tmp"].map((name) => join(directory, name)) as [string, string];
+    mkdirSync(home);
+    mkdirSync(temporary);
+    const { XDG_CACHE_HOME: _cache, NODE_COMPILE_CACHE: _own, ...rest } = process.env;
+    const env = { ...rest, HOME: home, TMPDIR: temporary };
+    for (let round = 0; round < 2; round++) {
+      execFileSync(process.execPath, [program, "info", "plain.raw"], { cwd: directory, env });
+    }
+    expect(readdirSync(temporary)).toEqual([]);
+    expect(readdirSync(join(home, ".cache"))).toEqual(["img"]);
+    expect(readdirSync(join(home, ".cache/img")).map((name) => name.split("-v")[0])).toEqual([
+      "program.js",
+      "verb-info.js",
+    ]);
+  });
+
+  const isOld = Number.parseInt(process.versions.node, 10) < 22;
+  it.runIf(isOld)("is kept by an older Node for what moves data as well, which has V8 optimize later", () => {
     const later = join(directory, "later-cache");
     mkdirSync(later);
     writeFileSync(
