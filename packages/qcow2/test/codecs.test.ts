@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { constants, DeflateRaw, deflateRawSync, inflateRawSync } from "node:zlib";
+import { describe, expect, it, vi } from "vitest";
 import type { ClusterCodec, Codecs } from "../src/codecs/codec.ts";
 import { codecs as node, NodeZlibCodec } from "../src/codecs/node.ts";
 import { NodeDeflaters } from "../src/codecs/node-deflaters.ts";
@@ -92,6 +92,14 @@ function deflateLibrary(changes: Partial<DeflateLibrary> = {}): DeflateLibrary {
       }
     },
     ...changes,
+  };
+}
+
+/** What Node's encoders are made of. */
+interface Encoder {
+  readonly _handle: {
+    write: (this: Encoder["_handle"], ...args: unknown[]) => void;
+    onerror: (message: string, errno: number, code: string) => void;
   };
 }
 
@@ -493,6 +501,41 @@ describe("deflating in the thread pool", () => {
       if (result.status === "fulfilled") {
         expect(Buffer.compare(inflateRawSync(result.value), bytes)).toBe(0);
       }
+    }
+  });
+
+  it("fails when zlib gets no memory, and goes on with another encoder", { timeout: 30_000 }, async () => {
+    const deflaters = new NodeDeflaters({ windowBits: 12 });
+    const bytes = mixed(clusterSize);
+    const encoders = DeflateRaw.prototype as unknown as { _transform: (this: Encoder, ...args: unknown[]) => void };
+    const { _transform: transform } = encoders;
+    const spy = vi.spyOn(encoders, "_transform").mockImplementationOnce(function (this: Encoder, ...args: unknown[]) {
+      // what the handle does when the encoder can't be made, which happens at the first write
+      this._handle.write = function () {
+        this.onerror("Init error", constants.Z_MEM_ERROR, "Z_MEM_ERROR");
+      };
+      transform.apply(this, args);
+    });
+    try {
+      await expect(deflaters.deflate(bytes)).rejects.toMatchObject({ code: "Z_MEM_ERROR" });
+    } finally {
+      spy.mockRestore();
+    }
+    for (let round = 0; round < 20; round++) {
+      expect(Buffer.compare(inflateRawSync(await deflaters.deflate(bytes)), bytes)).toBe(0);
+    }
+  });
+
+  it("leaves no listeners on encoders that are used again", async () => {
+    const deflaters = new NodeDeflaters({ windowBits: 12 });
+    const warned = vi.spyOn(process, "emitWarning");
+    try {
+      for (let round = 0; round < 20; round++) {
+        await deflaters.deflate(mixed(clusterSize, round));
+      }
+      expect(warned).not.toHaveBeenCalled();
+    } finally {
+      warned.mockRestore();
     }
   });
 });

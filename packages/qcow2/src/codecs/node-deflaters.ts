@@ -58,7 +58,7 @@ export class NodeDeflaters {
     // everything that is written ends the stream, which begins anew after reset
     const stream = zlib.createDeflateRaw({ ...this.#settings, ...buffers, flush: zlib.constants.Z_FINISH });
     stream.on("error", () => {
-      // who has written hears of it
+      // who has written hears of it; between two writes, nobody does
     });
     return stream;
   }
@@ -69,11 +69,14 @@ const deflateRaw = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.defl
 /** @throws Error when the encoder fails; `stream` can't be used any more then */
 function deflateBy(stream: zlib.DeflateRaw, source: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
+    // where zlib gets no memory, Node destroys the stream and never calls back
+    stream.once("error", reject);
     stream.write(source, (error) => {
       if (error !== null && error !== undefined) {
         reject(error);
         return;
       }
+      stream.off("error", reject);
       const result = stream.read() as Uint8Array | null;
       stream.reset();
       resolve(result ?? new Uint8Array(0));
