@@ -6,6 +6,7 @@ export type { ParsedArguments } from "./arguments/parsed-arguments.ts";
 export { UsageError } from "./arguments/usage-error.ts";
 export { CommandError } from "./errors/command-error.ts";
 export { openFailure } from "./errors/open-failure.ts";
+export { InternalErrors } from "./errors/internal-errors.ts";
 export { describeImgError, reportError } from "./errors/report-error.ts";
 export { optionsHelp } from "./help/help-text.ts";
 export { imageSpec, type SpecifiedImage } from "./images/open-named.ts";

@@ -2,6 +2,7 @@ import { takeGlobalOptions } from "./arguments/global-options.ts";
 import { parseArguments, parseBeforeLast } from "./arguments/parse-arguments.ts";
 import { UsageError } from "./arguments/usage-error.ts";
 import { versionText } from "./called-as.ts";
+import { InternalErrors } from "./errors/internal-errors.ts";
 import { reportError } from "./errors/report-error.ts";
 import { Interruption } from "./interruption.ts";
 import { Terminal } from "./terminal.ts";
@@ -21,6 +22,7 @@ import type { Verb, VerbContext } from "./verbs/verb.ts";
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const terminal = new Terminal(argv[1]);
+  const internalErrors = new InternalErrors(terminal);
   const interruption = new Interruption();
   try {
     const code = await dispatch(argv.slice(2), terminal, interruption.signal);
@@ -33,6 +35,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await terminal.flush();
     return reportError(error, terminal);
   } finally {
+    internalErrors.settled();
     interruption.stop();
   }
 }
@@ -76,6 +79,7 @@ async function runVerb(
   if (parsed.has("help")) {
     return help([verb.name], surroundings);
   }
+  surroundings.terminal.failureCode = verb.failureCode ?? 1;
   checkTrace(parsed.values("trace"), surroundings.terminal);
   checkObjects(parsed.values("object"));
   const named = [...pluginsBefore, ...parsed.values("plugin")];

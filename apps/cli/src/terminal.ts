@@ -12,6 +12,8 @@ const bufferLength = 64 * 1024;
 export class Terminal {
   /** What the program was called as. */
   readonly program: string;
+  /** What a failure exits with that has no code of its own. Another one than 1 where 1 is an answer. */
+  failureCode = 1;
   #isInteractive: boolean | undefined;
   #buffered = "";
 
@@ -51,7 +53,7 @@ export class Terminal {
   async flush(): Promise<void> {
     const bytes = Buffer.from(this.#buffered);
     this.#buffered = "";
-    const rest = bytes.subarray(bytes.length === 0 ? 0 : writeNow(bytes));
+    const rest = bytes.subarray(bytes.length === 0 ? 0 : this.#writeNow(bytes));
     if (rest.length > 0 && !this.#stream().write(rest)) {
       await once(process.stdout, "drain");
     }
@@ -68,11 +70,37 @@ export class Terminal {
   }
 
   #stream(): NodeJS.WriteStream {
-    if (process.stdout.listenerCount("error", failOutput) === 0) {
-      process.stdout.on("error", failOutput);
+    if (process.stdout.listenerCount("error", this.#failOutput) === 0) {
+      process.stdout.on("error", this.#failOutput);
     }
     return process.stdout;
   }
+
+  /**
+   * Writes to the standard output without a stream, which would take Node longer to make than most of our answers take.
+   * @returns how many bytes went out; the rest has to wait, because the reader is slow
+   */
+  #writeNow(bytes: Uint8Array): number {
+    let done = 0;
+    try {
+      while (done < bytes.length) {
+        done += writeSync(1, bytes, done);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
+        this.#failOutput(error as NodeJS.ErrnoException);
+      }
+    }
+    return done;
+  }
+
+  /** @throws CommandError unless nobody reads on: then there is nothing more to say, and the process ends */
+  readonly #failOutput = ({ code = "", message }: NodeJS.ErrnoException): void => {
+    if (code === "EPIPE") {
+      process.exit(this.failureCode);
+    }
+    throw new CommandError(`cannot write to the standard output: ${strerror(code) ?? message}`);
+  };
 
   /** `text` in a colour (an SGR code) for the standard error output, where colours are welcome. */
   paint(code: number, text: string): string {
@@ -98,30 +126,4 @@ function isTerminal(fd: 1 | 2): boolean {
 
 function painted(isWatched: boolean, code: number, text: string): string {
   return isWatched && (process.env["NO_COLOR"] ?? "") === "" ? `\u001b[${String(code)}m${text}\u001b[0m` : text;
-}
-
-/**
- * Writes to the standard output without a stream, which would take Node longer to make than most of our answers take.
- * @returns how many bytes went out; the rest has to wait, because the reader is slow
- */
-function writeNow(bytes: Uint8Array): number {
-  let done = 0;
-  try {
-    while (done < bytes.length) {
-      done += writeSync(1, bytes, done);
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
-      failOutput(error as NodeJS.ErrnoException);
-    }
-  }
-  return done;
-}
-
-/** @throws CommandError unless nobody reads on: then there is nothing more to say, and the process ends */
-function failOutput({ code = "", message }: NodeJS.ErrnoException): void {
-  if (code === "EPIPE") {
-    process.exit(1);
-  }
-  throw new CommandError(`cannot write to the standard output: ${strerror(code) ?? message}`);
 }

@@ -1,4 +1,4 @@
-import { loadPlugins, parseArguments, reportError, Terminal, version } from "@img/cli";
+import { InternalErrors, loadPlugins, parseArguments, reportError, Terminal, version } from "@img/cli";
 import { helpText } from "./arguments/help-text.ts";
 import { optionGroups } from "./arguments/option-groups.ts";
 import { refuseOptions } from "./arguments/refuse-options.ts";
@@ -14,6 +14,7 @@ import { serve } from "./run/serve.ts";
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const terminal = new Terminal(argv[1]);
+  const internalErrors = new InternalErrors(terminal);
   try {
     const code = await run(argv, terminal);
     await terminal.flush();
@@ -21,6 +22,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     await terminal.flush();
     return reportError(error, terminal);
+  } finally {
+    internalErrors.settled();
   }
 }
 

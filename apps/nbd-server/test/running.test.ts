@@ -217,6 +217,23 @@ describe("what is served", () => {
 });
 
 describe("how it runs", () => {
+  test("an internal error has its own exit code, also when nothing is left to wait for", async () => {
+    const module = directory.file("failing.mjs");
+    writeFileSync(
+      module,
+      `const opener = (async) => ({ *open(label) { yield { label, async }; }, *canonical(label) { return label; } });
+       export const storages = { stuck: opener(() => new Promise(() => {})), wrong: opener(async () => undefined.length) };`,
+    );
+    for (const [scheme, message] of [
+      ["stuck", "the command stopped before its end"],
+      ["wrong", "TypeError"],
+    ] as const) {
+      const { code, stderr } = await imgNbd(["-k", socket(), "-f", "raw", "--plugin", module, `${scheme}:x`]);
+      expect(code).toBe(70);
+      expect(stderr).toContain(`img-nbd: internal error: ${message}`);
+    }
+  });
+
   test("it ends when the last client has left that had chosen an export, unless it is to go on", async () => {
     const path = socket();
     await using server = await RunningServer.start(["-k", path, base]);

@@ -1,6 +1,6 @@
 /** Options of {@link CommandError}. */
 export interface CommandErrorOptions {
-  /** Default 1. */
+  /** Default: the command's, see `failureCode` of `Terminal`. */
   readonly exitCode?: number;
   /** A further line that says what can be done about it. */
   readonly hint?: string;
@@ -20,12 +20,12 @@ export class CommandError extends Error {
   }
 
   override readonly name: string = "CommandError";
-  readonly exitCode: number;
+  readonly exitCode: number | undefined;
   readonly hint: string | undefined;
 
   constructor(message: string, options: CommandErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
-    this.exitCode = options.exitCode ?? 1;
+    this.exitCode = options.exitCode;
     this.hint = options.hint;
   }
 

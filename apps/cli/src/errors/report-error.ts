@@ -4,6 +4,9 @@ import { printable } from "../output/printable.ts";
 import type { Terminal } from "../terminal.ts";
 import { CommandError } from "./command-error.ts";
 
+/** What the program exits with after an internal error: `EX_SOFTWARE`, which no command has another meaning for. */
+export const internalErrorCode = 70;
+
 /**
  * Tells the user why a command failed. Foreseen failures take a line, or what qemu-img says about them; anything else is a mistake of ours
  * and shows where it happened.
@@ -20,15 +23,15 @@ export function reportError(error: unknown, terminal: Terminal): number {
     for (const hint of hints) {
       terminal.note(`${terminal.paint(2, printable(hint))}\n`);
     }
-    return error.exitCode;
+    return error.exitCode ?? (error instanceof UsageError ? 1 : terminal.failureCode);
   }
   if (isImgError(error)) {
     reportLines(describeImgError(error), terminal);
-    return 1;
+    return terminal.failureCode;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   terminal.note(`${terminal.program}: internal error: ${text}\n`);
-  return 1;
+  return internalErrorCode;
 }
 
 function reportLines(message: string, terminal: Terminal): void {

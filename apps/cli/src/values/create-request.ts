@@ -44,7 +44,10 @@ export function about(name: string, error: unknown): unknown {
     return error;
   }
   const { hint, exitCode } = error;
-  return new CommandError(`${name}: ${error.message}`, { exitCode, ...(hint === undefined ? {} : { hint }) });
+  return new CommandError(`${name}: ${error.message}`, {
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 function collect(

@@ -34,6 +34,8 @@ export interface Verb {
   readonly lastIsOperand?: boolean;
   /** Exit codes other than 0 success and 1 failure, for the help. */
   readonly exitCodes?: readonly (readonly [code: number, meaning: string])[];
+  /** What its failures exit with that have no code of their own. Default 1. */
+  readonly failureCode?: number;
   /** Names of images that several threads are going to read, if they are long enough. Default: none. */
   readByThreads?(args: ParsedArguments): readonly string[];
   /**

@@ -160,10 +160,11 @@ export const verbs: readonly Verb[] = [
     ],
     exitCodes: [
       [1, "the images differ"],
-      [2, "an image can't be opened"],
+      [2, "an image can't be opened, or something else went wrong"],
       [3, "the allocation of an image can't be read"],
       [4, "the contents of an image can't be read"],
     ],
+    failureCode: 2,
     readByThreads: ({ operands }) => operands,
     load: () => import("./compare.ts"),
   },
