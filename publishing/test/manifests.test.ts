@@ -18,7 +18,7 @@ describe.each(packages)("$name", ({ name, directory, path, manifest }) => {
     expect(manifest).toMatchObject({
       type: "module",
       license: "MIT",
-      engines: { node: ">=20.19" },
+      engines: { node: "^20.19 || >=22.3" },
       publishConfig: { access: "public" },
       homepage: `https://github.com/img-js/img/tree/main/${directory}#readme`,
       bugs: "https://github.com/img-js/img/issues",

@@ -73,7 +73,7 @@ describe.each(manifests)("$directory", ({ directory, manifest }) => {
     expect(manifest).toMatchObject({
       type: "module",
       license: "MIT",
-      engines: { node: ">=20.19" },
+      engines: { node: "^20.19 || >=22.3" },
       publishConfig: { access: "public" },
       repository: { directory },
     });
