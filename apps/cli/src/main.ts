@@ -24,6 +24,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   const terminal = new Terminal(argv[1]);
   const internalErrors = new InternalErrors(terminal);
   const interruption = new Interruption();
+  // a question for the progress, which not every command answers; without any listener, Node would open its debugger to everybody on this machine
+  process.on("SIGUSR1", () => undefined);
   try {
     const code = await dispatch(argv.slice(2), terminal, interruption.signal);
     await terminal.flush();

@@ -30,3 +30,24 @@ it("says how far it is when SIGUSR1 asks, and goes on", async () => {
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+it("doesn't open a debugger where a command has no progress to tell of", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "img-asked-"));
+  try {
+    writeFileSync(join(directory, "source.raw"), Buffer.alloc(1024 * 1024, 1));
+    const args = [program, "bench", "-f", "raw", "-c", "100000", "source.raw"];
+    const child = spawn(process.execPath, args, { cwd: directory, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const ended = once(child, "exit");
+    // its first words say that it has begun
+    await once(child.stdout, "data");
+    child.kill("SIGUSR1");
+    await setTimeout(100);
+    child.kill("SIGKILL");
+    await ended;
+    expect(said).not.toContain("Debugger");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});

@@ -159,8 +159,13 @@ export class FileStorage implements SyncStorage {
     return this.#use.wait(
       (settled) => {
         writeDescriptor(file, from, offset, (error) => {
-          wrote(file, from, offset, epoch, error);
-          settled(error);
+          let failure: unknown = error;
+          try {
+            wrote(file, from, offset, epoch, error);
+          } catch (cause) {
+            failure = cause;
+          }
+          settled(failure);
         });
       },
       () => doingRange("write", offset, from.length),
@@ -335,10 +340,19 @@ export class FileStorage implements SyncStorage {
 /** Keeps the length right, also when only a part was written. */
 function wrote(file: OpenFile, from: IoVector, offset: number, epoch: number, error: unknown): void {
   if (error !== undefined) {
-    file.measure();
+    measureAgain(file);
   } else if (from.length > 0) {
     file.wrote(offset + from.length, epoch);
     file.behind?.wrote(offset, from.length);
+  }
+}
+
+/** A host that can't write may not be able to tell the length either: what it said of the write is what counts then. */
+function measureAgain(file: OpenFile): void {
+  try {
+    file.measure();
+  } catch {
+    // it stays what it was
   }
 }
 

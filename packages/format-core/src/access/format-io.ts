@@ -182,7 +182,12 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
       this.#checkWritableRange(offset, from.length);
       return prepare(from, guestOffset(offset));
     });
-    return () => this.shared(store);
+    return () =>
+      this.shared(() => {
+        // the disk may have become shorter
+        this.#checkWritableRange(offset, from.length);
+        return store();
+      });
   }
 
   #checkCompressible(from: IoVector, offset: number): void {

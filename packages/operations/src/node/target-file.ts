@@ -218,8 +218,12 @@ function remove(path: string): Io<void> {
   );
 }
 
-/** Gives a new file the owner and the permissions of the one that it replaces, as far as we may. */
+/**
+ * Gives a new file the owner and the permissions of the one that it replaces, as far as we may: where it can't have the group, our own doesn't get what that one
+ * was allowed.
+ */
 function* likeBefore(path: string, { uid, gid, mode }: Stats): Io<void> {
+  let permissions = mode & 0o7777;
   try {
     yield* askHost(
       path,
@@ -230,8 +234,8 @@ function* likeBefore(path: string, { uid, gid, mode }: Stats): Io<void> {
     );
   } catch (error) {
     if (!isPermission(error)) throw error;
+    permissions &= 0o707;
   }
-  const permissions = mode & 0o7777;
   yield* askHost(
     path,
     () => chmod(path, permissions),

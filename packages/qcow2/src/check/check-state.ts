@@ -164,11 +164,15 @@ export class CheckState {
   }
 
   #rememberBeyond(first: number, last: number): void {
-    for (let cluster = first; cluster <= last && this.beyond.size < mostBeyond; cluster++) {
+    for (let cluster = first; cluster <= last; cluster++) {
       if (cluster < this.fileClusters) {
         this.references.increment(cluster);
-      } else {
+      } else if (this.beyond.size < mostBeyond || this.beyond.has(cluster)) {
         this.beyond.set(cluster, (this.beyond.get(cluster) ?? 0) + 1);
+      } else {
+        // nobody knows any more what isn't referred to there
+        this.complete = false;
+        return;
       }
     }
   }

@@ -313,8 +313,6 @@ const knownAutoclear = Object.values(autoclear).reduce<number>((bits, bit) => bi
 
 /** References that a walk counted, wherever the cluster is. */
 function referencesOf({ state }: CheckWalk, cluster: number): number {
-  if (cluster < state.references.length) {
-    return state.references.get(cluster);
-  }
-  return Math.min(state.beyond.get(cluster) ?? 0, greatestRefcount(state.header.refcountOrder));
+  const counted = cluster < state.references.length ? state.references.get(cluster) : 0;
+  return Math.min(counted + (state.beyond.get(cluster) ?? 0), greatestRefcount(state.header.refcountOrder));
 }

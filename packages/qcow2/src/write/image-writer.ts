@@ -344,8 +344,8 @@ export class ImageWriter {
   }
 
   *#setAutoclear(features: FeatureBits): Io<void> {
-    this.#autoclear = features;
     yield* this.header.setAutoclearFeatures(features);
+    this.#autoclear = features;
   }
 
   /** Saves what bitmaps have recorded. Nobody may be writing; the next write marks them again. */
