@@ -136,6 +136,9 @@ describe.each(bothWorlds)("storage access in the $name world", ({ run }) => {
             expect(storage.size).toBeLessThan(
               Math.max(sizeBefore + 1, end + limits.request + Math.max(limits.request, limits.memory)),
             );
+            if (end <= sizeBefore) {
+              expect(storage.size).toBe(sizeBefore);
+            }
           }
           expectBytes(memory.toUint8Array(), model.subarray(0, storage.size));
         },
@@ -159,6 +162,53 @@ describe.each(bothWorlds)("storage access in the $name world", ({ run }) => {
     for (const call of [...watched.of("read"), ...watched.of("write")]) {
       expect(call.length).toBeLessThanOrEqual(1024 * 1024 + 1024);
     }
+  });
+
+  it("leaves the length as it is when the last block is only a part of one", async () => {
+    for (const { request, memory } of limitsMatrix) {
+      const limits = { request, memory, zero: request, discard: request };
+      const watched = new WatchedStorage(new MemoryStorage(pattern(10_001), { limits }));
+      const expected = pattern(10_001);
+      for (const [offset, length] of [
+        [10_000, 1],
+        [9000, 500],
+        [9728, 273],
+        [1, 10_000],
+      ] as const) {
+        const data = pattern(length, offset);
+        await run(writeStorage(watched, IoVector.single(data), offset));
+        expected.set(data, offset);
+        await run(zeroStorage(watched, 9990, 5));
+        expected.fill(0, 9990, 9995);
+        expectBytes(watched.inner.toUint8Array(), expected);
+      }
+    }
+  });
+
+  it("leaves the length as it is when such a write fails", async () => {
+    const limits = { request: 512, memory: 512, zero: 512, discard: 512 };
+    const memory = new MemoryStorage(pattern(1000), { limits });
+    const watched = new WatchedStorage(memory);
+    watched.failure = ({ method }) => {
+      if (method !== "write") return undefined;
+      // a part was written
+      memory.resize?.(1010);
+      return hostError("EIO");
+    };
+    await expect((async () => run(writeStorage(watched, IoVector.single(new Uint8Array(1)), 999)))()).rejects.toThrow(
+      expect.objectContaining({ code: "EIO" }),
+    );
+    expect(memory.size).toBe(1000);
+  });
+
+  it("writes in the last block of what can't be resized, and leaves the rest to it", async () => {
+    const limits = { request: 512, memory: 1, zero: 512, discard: 512 };
+    const memory = new MemoryStorage(pattern(1000), { limits, fixedSize: true });
+    const watched = new WatchedStorage(memory);
+    await expect((async () => run(writeStorage(watched, IoVector.single(new Uint8Array(1)), 999)))()).rejects.toThrow(
+      ImgError,
+    );
+    expectBytes(memory.toUint8Array(), pattern(1000));
   });
 
   it("doesn't read what is overwritten anyway", async () => {
@@ -340,6 +390,29 @@ describe("a storage without the synchronous facet", () => {
 });
 
 describe("storage access by several at once", () => {
+  it("cuts nothing off that somebody else wrote or made behind a partial last block", async () => {
+    const limits = { request: 512, memory: 1, zero: 512, discard: 512 };
+    for (let round = 0; round < 60; round++) {
+      let calls = round;
+      const memory = new MemoryStorage(pattern(1000), { limits });
+      const storage = new WatchedStorage(memory, { delay: () => ((calls++ * 7) % 5) + 1 });
+      const write = (bytes: Uint8Array, offset: number): Promise<void> =>
+        runAsync(writeStorage(storage, IoVector.single(bytes), offset));
+      const jobs = [
+        () => write(Uint8Array.of(1), 999),
+        () => write(new Uint8Array(512).fill(2), 4096),
+        () => runAsync(resizeStorage(storage, 6000)),
+        () => write(Uint8Array.of(3), 990),
+      ];
+      const first = round % jobs.length;
+      await Promise.all([...jobs.slice(first), ...jobs.slice(0, first)].map((job) => job()));
+      const expected = new Uint8Array(6000);
+      expected.set(pattern(1000));
+      expected.fill(1, 999, 1000).fill(3, 990, 991).fill(2, 4096, 4608);
+      expectBytes(memory.toUint8Array(), expected);
+    }
+  });
+
   const write = fc.record({ offset: fc.nat(60), length: fc.nat(40), delay: fc.nat(5) });
 
   it("leaves a state that some order of the writes explains", async () => {

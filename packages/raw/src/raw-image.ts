@@ -111,7 +111,20 @@ export class RawImage implements FormatDriver {
         { subject: storage.label },
       );
     }
-    return { storage, offset: host, length: Math.min(length, this.#size - offset), commit: nothing, abort: nothing };
+    const within = Math.min(length, this.#size - offset);
+    if (host + within > storage.size && padding(storage) > 0) {
+      yield* this.#resizing.run(() => this.#fillUp());
+    }
+    return { storage, offset: host, length: within, commit: nothing, abort: nothing };
+  }
+
+  /** Makes the storage as long as the disk (`roundUpTo`): a write that lengthens it in whole blocks would make it longer. */
+  *#fillUp(): Io<void> {
+    const { storage, offset } = this.#window;
+    const end = offset + this.#size;
+    if (storage.size < end && storage.resize !== undefined) {
+      yield* resizeStorage(storage, end);
+    }
   }
 
   *ensureZeroMapping(offset: GuestOffset, length: number): Io<HandledRange> {
@@ -237,7 +250,7 @@ export class RawImage implements FormatDriver {
   }
 }
 
-/** Bytes by which writes at the disk's end may have made the storage longer than it, because they are done in whole blocks. */
+/** Bytes by which writes at the disk's end make the storage longer than it while they go on, because they are done in whole blocks. */
 function padding({ limits: { request, memory } }: Storage): number {
   return request === 1 && memory === 1 ? 0 : request + Math.max(request, memory);
 }

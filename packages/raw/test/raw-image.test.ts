@@ -275,7 +275,7 @@ describe("resizing a raw image", () => {
     const storage = new MemoryStorage(pattern(1000), { limits });
     const image = openRaw(storage);
     await image.write(Uint8Array.of(7), 999);
-    expect([image.size, storage.size]).toEqual([1000, 1024]);
+    expect([image.size, storage.size]).toEqual([1000, 1000]);
     await image.resize(1500);
     const expected = new Uint8Array(1500);
     expected.set(pattern(999));
@@ -453,6 +453,51 @@ describe("a write in place with promises", () => {
     storage.failure = undefined;
     runSync(image.io.close());
     expect(storage.inner.toUint8Array()[150]).toBe(4);
+  });
+
+  it("leaves the length of what is written in whole blocks as it is, whoever writes at once", async () => {
+    const limits = { request: 512, memory: 1, zero: 512, discard: 512 };
+    for (const [options, size] of [
+      [{}, 1000],
+      [{ roundUpTo: 4 }, 1000],
+      [{ roundUpTo: 512 }, 1024],
+      [{ offset: 7 }, 993],
+    ] as const) {
+      const storage = new MemoryStorage(pattern(1000), { limits });
+      const image = openRaw(storage, options);
+      expect(image.size).toBe(size);
+      const start = "offset" in options ? options.offset : 0;
+      await Promise.all([
+        image.write(Uint8Array.of(1), size - 1),
+        image.write(Uint8Array.of(2, 3), size - 5),
+        image.writeZeroes(size - 10, 2),
+      ]);
+      const expected = new Uint8Array(start + size);
+      expected.set(pattern(1000));
+      const end = start + size;
+      expected
+        .fill(1, end - 1)
+        .fill(2, end - 5, end - 4)
+        .fill(3, end - 4, end - 3)
+        .fill(0, end - 10, end - 8);
+      expectBytes(storage.toUint8Array(), expected);
+      await image.close();
+      expect(storage.size).toBe(end);
+    }
+  });
+
+  it("doesn't make a disk longer whose storage ends before it", async () => {
+    const limits = { request: 4096, memory: 1, zero: 4096, discard: 4096 };
+    const storage = new MemoryStorage(pattern(1000), { limits });
+    const image = openRaw(storage, { roundUpTo: 512 });
+    await Promise.all([image.write(Uint8Array.of(1), 1023), image.write(Uint8Array.of(2), 1010)]);
+    const expected = new Uint8Array(1024);
+    expected.set(pattern(1000));
+    expected.fill(1, 1023).fill(2, 1010, 1011);
+    expectBytes(storage.toUint8Array(), expected);
+    await image.resizeGrow(2000);
+    expect(storage.size).toBe(2000);
+    await image.close();
   });
 
   it("ends with the disk, and is refused by a read-only one", async () => {

@@ -2,6 +2,8 @@ import { ImgError } from "../errors/img-error.ts";
 import type { Io } from "../io/io.ts";
 import type { Storage, StoragePreallocation } from "../storage/storage.ts";
 import { callStorage } from "./call-storage.ts";
+import { setStorageSize } from "./set-storage-size.ts";
+import { storageState } from "./storage-state.ts";
 import { checkWritable } from "./write-storage.ts";
 
 /** Hands the storage's buffers to the host. */
@@ -55,17 +57,18 @@ export function* resizeStorage(storage: Storage, size: number, preallocation: St
       { subject: storage.label },
     );
   }
-  yield* callStorage(
-    storage,
-    () => `cannot resize to ${String(size)} bytes`,
-    (asynchronous) => asynchronous.resize?.(size, preallocation),
-    (synchronous) => {
-      if (synchronous.resizeSync === undefined) {
-        throw new ImgError("ERR_IMG_ASYNC_ONLY", `${storage.label} has no synchronous way to resize`);
-      }
-      synchronous.resizeSync(size, preallocation);
-    },
-  );
+  const { request, memory } = storage.limits;
+  if (request === 1 && memory === 1) {
+    yield* setStorageSize(storage, size, preallocation);
+    return;
+  }
+  // a write in the last block lengthens the storage for a moment, and cuts it off again
+  const release = yield* storageState(storage).locks.acquire(Math.min(size, storage.size), Infinity, true);
+  try {
+    yield* setStorageSize(storage, size, preallocation);
+  } finally {
+    release();
+  }
 }
 
 /** Bytes of the host's medium that the storage takes; `undefined` when it can't tell. */

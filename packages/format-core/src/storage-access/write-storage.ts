@@ -6,11 +6,13 @@ import type { Storage } from "../storage/storage.ts";
 import { callStorage } from "./call-storage.ts";
 import { isAlignedRequest } from "./is-aligned-request.ts";
 import { readAligned } from "./read-storage.ts";
+import { setStorageSize } from "./set-storage-size.ts";
 import { bounceLength, storageState } from "./storage-state.ts";
 
 /**
  * Writes `from` at `offset`, whatever the storage's alignment: an unaligned request reads and rewrites the blocks around it while
- * other writes to these blocks wait. Such a write at the end may grow the storage to a whole block.
+ * other writes to these blocks wait. One that ends past the storage's end may grow it to a whole block; one that lies inside leaves its length
+ * as it is, also where the last block is only a part of one.
  * @throws ImgError `ERR_IMG_READ_ONLY`
  */
 export function* writeStorage(storage: Storage, from: IoVector, offset: number): Io<void> {
@@ -44,7 +46,7 @@ function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<vo
   const start = alignDown(offset, storage.limits.request);
   const end = start + alignUp(offset + from.length - start, unit);
   const state = storageState(storage);
-  const release = yield* state.locks.acquire(start, end - start, true);
+  const release = yield* lockBlocks(storage, start, end);
   const buffer = state.takeBuffer(storage);
   try {
     const bounce = buffer.subarray(0, end - start);
@@ -62,10 +64,52 @@ function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<vo
       }
     }
     from.copyIntoSlice(bounce.subarray(head, head + from.length));
-    yield* writeAligned(storage, IoVector.single(bounce), start);
+    const { size } = storage;
+    if (offset + from.length <= size && end > size) {
+      yield* writePastEnd(storage, IoVector.single(bounce), start);
+    } else {
+      yield* writeAligned(storage, IoVector.single(bounce), start);
+    }
   } finally {
     state.giveBack(buffer);
     release();
+  }
+}
+
+/** Keeps others away from blocks; if these end past the storage's end, also from everything behind them, because it is cut off again. */
+function* lockBlocks(storage: Storage, start: number, end: number): Io<() => void> {
+  const { locks } = storageState(storage);
+  for (;;) {
+    const toEnd = end > storage.size;
+    const release = yield* locks.acquire(start, toEnd ? Infinity : end - start, true);
+    // somebody else may have changed the length meanwhile
+    if (toEnd || end <= storage.size) {
+      return release;
+    }
+    release();
+  }
+}
+
+/** Writes blocks of which the last one is only a part of one in the storage, which keeps its length. The caller holds all that is behind them. */
+function* writePastEnd(storage: Storage, from: IoVector, offset: number): Io<void> {
+  const { size } = storage;
+  try {
+    yield* writeAligned(storage, from, offset);
+  } catch (error) {
+    try {
+      yield* cutOff(storage, size);
+    } catch {
+      // the first failure is the one to hear of
+    }
+    throw error;
+  }
+  yield* cutOff(storage, size);
+}
+
+function* cutOff(storage: Storage, size: number): Io<void> {
+  // what can't be resized has a fixed length
+  if (storage.size > size && storage.resize !== undefined) {
+    yield* setStorageSize(storage, size, "none");
   }
 }
 
