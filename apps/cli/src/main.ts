@@ -34,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (interruption.exitCode !== undefined) {
       return interruption.exitCode;
     }
-    await terminal.flush();
+    await terminal.flushAfterFailure();
     return reportError(error, terminal);
   } finally {
     internalErrors.settled();

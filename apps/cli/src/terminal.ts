@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { fstatSync, statSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { isatty } from "node:tty";
@@ -38,10 +37,14 @@ export class Terminal {
 
   /** Columns of the terminal that a person watches the standard error output on; 80 when that isn't known. */
   get noteWidth(): number {
-    return process.stderr.columns > 0 ? process.stderr.columns : 80;
+    try {
+      return process.stderr.columns > 0 ? process.stderr.columns : 80;
+    } catch {
+      return 80;
+    }
   }
 
-  /** Adds to the standard output. It goes out with {@link flush}, or when much has come together. */
+  /** Adds a result to the standard output. It goes out with {@link flush}, or when much has come together. @throws CommandError as `flush` */
   async print(text: string): Promise<void> {
     this.#buffered += text;
     if (this.#buffered.length >= bufferLength) {
@@ -49,58 +52,45 @@ export class Terminal {
     }
   }
 
-  /** Writes what was printed; waits for whoever reads it. Ends the process when nobody does any more. */
-  async flush(): Promise<void> {
-    const bytes = Buffer.from(this.#buffered);
-    this.#buffered = "";
-    const rest = bytes.subarray(bytes.length === 0 ? 0 : this.#writeNow(bytes));
-    if (rest.length > 0 && !this.#stream().write(rest)) {
-      await once(process.stdout, "drain");
-    }
-  }
-
-  /** Writes to the standard output at once: what is to be seen while the command goes on. */
-  write(text: string): void {
-    this.#stream().write(text);
-  }
-
-  /** Writes to the standard error output at once. */
-  note(text: string): void {
-    process.stderr.write(text);
-  }
-
-  #stream(): NodeJS.WriteStream {
-    if (process.stdout.listenerCount("error", this.#failOutput) === 0) {
-      process.stdout.on("error", this.#failOutput);
-    }
-    return process.stdout;
-  }
-
   /**
-   * Writes to the standard output without a stream, which would take Node longer to make than most of our answers take.
-   * @returns how many bytes went out; the rest has to wait, because the reader is slow
+   * Writes what was printed; waits for whoever reads it.
+   * @throws CommandError when it can't be written; one that isn't told when nobody reads any more
    */
-  #writeNow(bytes: Uint8Array): number {
-    let done = 0;
+  async flush(): Promise<void> {
+    const text = this.#buffered;
+    this.#buffered = "";
     try {
-      while (done < bytes.length) {
-        done += writeSync(1, bytes, done);
-      }
+      await send(text);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
-        this.#failOutput(error as NodeJS.ErrnoException);
-      }
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      const isUnread = code === "EPIPE" || code === "ECONNRESET";
+      throw new CommandError(`cannot write to the standard output: ${strerror(code) ?? message}`, {
+        isSilent: isUnread,
+        cause: error,
+      });
     }
-    return done;
   }
 
-  /** @throws CommandError unless nobody reads on: then there is nothing more to say, and the process ends */
-  readonly #failOutput = ({ code = "", message }: NodeJS.ErrnoException): void => {
-    if (code === "EPIPE") {
-      process.exit(this.failureCode);
-    }
-    throw new CommandError(`cannot write to the standard output: ${strerror(code) ?? message}`);
-  };
+  /** {@link flush} after a failure, which is what matters. */
+  async flushAfterFailure(): Promise<void> {
+    await this.flush().catch(() => undefined);
+  }
+
+  /** Says on the standard output what was, or is going to be, done. That it can't be said changes nothing. */
+  async remark(text: string): Promise<void> {
+    await this.flush();
+    await send(text).catch(() => undefined);
+  }
+
+  /** Writes to the standard output at once: what is to be seen while the command goes on. That it can't be seen changes nothing. */
+  write(text: string): void {
+    writeAnyway("stdout", text);
+  }
+
+  /** Writes to the standard error output at once. That it can't be written changes nothing: there is nowhere left to say so. */
+  note(text: string): void {
+    writeAnyway("stderr", text);
+  }
 
   /** `text` in a colour (an SGR code) for the standard error output, where colours are welcome. */
   paint(code: number, text: string): string {
@@ -126,4 +116,63 @@ function isTerminal(fd: 1 | 2): boolean {
 
 function painted(isWatched: boolean, code: number, text: string): string {
   return isWatched && (process.env["NO_COLOR"] ?? "") === "" ? `\u001b[${String(code)}m${text}\u001b[0m` : text;
+}
+
+/** Writes to the standard output, and waits until all has gone out. @throws Error of the host */
+async function send(text: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  const rest = bytes.subarray(writeNow(bytes));
+  if (rest.length > 0) {
+    const stream = standardStream("stdout");
+    await new Promise<void>((resolve, reject) => {
+      stream.write(rest, (error) => {
+        if (error === undefined || error === null) {
+          resolve();
+        } else {
+          reject(error);
+        }
+      });
+    });
+  }
+}
+
+/**
+ * Writes to the standard output without a stream, which would take Node longer to make than most of our answers take.
+ * @returns how many bytes went out; the rest has to wait, because the reader is slow
+ * @throws Error of the host
+ */
+function writeNow(bytes: Uint8Array): number {
+  let done = 0;
+  try {
+    while (done < bytes.length) {
+      done += writeSync(1, bytes, done);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
+      throw error;
+    }
+  }
+  return done;
+}
+
+function writeAnyway(name: "stdout" | "stderr", text: string): void {
+  try {
+    standardStream(name).write(text);
+  } catch {
+    // some streams throw what others tell later
+  }
+}
+
+/** @throws Error when there is none that could be written to, as with a terminal that was hung up */
+function standardStream(name: "stdout" | "stderr"): NodeJS.WriteStream {
+  const stream = process[name];
+  if (!stream.listeners("error").includes(ignore)) {
+    // without a listener, a failure would end the process
+    stream.on("error", ignore);
+  }
+  return stream;
+}
+
+function ignore(): void {
+  // told by the write that fails, or to nobody
 }

@@ -20,7 +20,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await terminal.flush();
     return code;
   } catch (error) {
-    await terminal.flush();
+    await terminal.flushAfterFailure();
     return reportError(error, terminal);
   } finally {
     internalErrors.settled();

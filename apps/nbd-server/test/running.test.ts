@@ -425,6 +425,17 @@ h.shutdown()`);
     expect(events[3]).toMatchObject({ level: "debug", export: "disk", command: "read", offset: 24, length: 1000 });
   });
 
+  test("a log that nobody reads any more doesn't end the server", async () => {
+    const path = socket();
+    await using server = await RunningServer.start(["-t", "-vv", "-k", path, base]);
+    await until("a word in the log", () => server.stderr.includes("listening"));
+    server.process.stderr?.destroy();
+    for (let clients = 0; clients < 2; clients++) {
+      expect(await tool("nbdinfo", "--size", uriOf(path))).toBe("8388608\n");
+    }
+    expect(await server.stop()).toBe(0);
+  });
+
   test("-L tells what a server offers, ours or another one", async () => {
     const path = socket();
     await using server = await RunningServer.start(["-t", "-k", path, "-D", "a \u001b[31mdisk", base]);

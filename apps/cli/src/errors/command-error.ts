@@ -4,6 +4,8 @@ export interface CommandErrorOptions {
   readonly exitCode?: number;
   /** A further line that says what can be done about it. */
   readonly hint?: string;
+  /** Nothing is to be said about it. Default `false`. */
+  readonly isSilent?: boolean;
   readonly cause?: unknown;
 }
 
@@ -22,11 +24,13 @@ export class CommandError extends Error {
   override readonly name: string = "CommandError";
   readonly exitCode: number | undefined;
   readonly hint: string | undefined;
+  readonly isSilent: boolean;
 
   constructor(message: string, options: CommandErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.exitCode = options.exitCode;
     this.hint = options.hint;
+    this.isSilent = options.isSilent ?? false;
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {

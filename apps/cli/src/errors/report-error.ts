@@ -15,6 +15,9 @@ export const internalErrorCode = 70;
  */
 export function reportError(error: unknown, terminal: Terminal): number {
   if (error instanceof CommandError) {
+    if (error.isSilent) {
+      return error.exitCode ?? terminal.failureCode;
+    }
     reportLines(error.message, terminal);
     const hints = [
       ...(error instanceof UsageError ? [`Try '${terminal.program} --help' for more information`] : []),

@@ -13,6 +13,7 @@ export class IoSession {
   readonly #pending = new Set<Promise<void>>();
   #image: IoImage | undefined;
   #failed = false;
+  #unsaid: unknown;
   #ended = false;
 
   constructor(terminal: Terminal, commands: readonly IoCommand[], open: OpenForIo) {
@@ -69,13 +70,29 @@ export class IoSession {
     this.#ended = true;
   }
 
+  /** Prints what a command has to say. That it can't be printed doesn't keep commands from doing what they do; see {@link throwIfUnsaid}. */
   async print(text: string): Promise<void> {
-    await this.#terminal.print(text);
+    await this.#say(() => this.#terminal.print(text));
   }
 
   /** Sends what was printed on its way. */
   async flush(): Promise<void> {
-    await this.#terminal.flush();
+    await this.#say(() => this.#terminal.flush());
+  }
+
+  /** @throws CommandError when something couldn't be printed */
+  throwIfUnsaid(): void {
+    if (this.#unsaid !== undefined) {
+      throw this.#unsaid as Error;
+    }
+  }
+
+  async #say(say: () => Promise<void>): Promise<void> {
+    try {
+      await say();
+    } catch (error) {
+      this.#unsaid ??= error;
+    }
   }
 
   /** An error with the program's name, for the error output. */
@@ -122,7 +139,7 @@ export class IoSession {
         return;
       }
       if (error.to === "errors") {
-        await this.#terminal.flush();
+        await this.flush();
         this.#terminal.note(`${error.message}\n`);
       } else {
         await this.print(`${error.message}\n`);
@@ -165,7 +182,7 @@ export class IoSession {
       return new CommandArguments(name, words, command.flags ?? "");
     } catch (error) {
       if (error instanceof IoError) {
-        await this.#terminal.flush();
+        await this.flush();
         this.#terminal.note(`${error.message}\n`);
         throw new IoError(commandLine(command));
       }

@@ -28,7 +28,7 @@ export async function run(context: VerbContext): Promise<number> {
   await commitOpened(opened, context, rates.at(-1) ?? 0);
   await close(opened.image);
   if (!args.has("q")) {
-    await terminal.print("Image committed.\n");
+    await terminal.remark("Image committed.\n");
   }
   return 0;
 }

@@ -29,7 +29,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
     const tell = async (size: number): Promise<void> => {
       const values = new Map(request.values).set("size", request.size ?? size);
       if (!args.has("q")) {
-        await terminal.print(formattingLine(request.name, request.format, values));
+        await terminal.remark(formattingLine(request.name, request.format, values));
       }
     };
     await create(request, { path, ...backingFile }, args, tell, signal);

@@ -21,8 +21,16 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
     await session.open(firstRequest(args, name));
   }
   const commands = args.values("cmd");
-  await (commands.length > 0 ? runAll(session, commands) : runInput(session, terminal));
+  try {
+    await (commands.length > 0 ? runAll(session, commands) : runInput(session, terminal));
+    await session.flush();
+  } catch (error) {
+    // what was written before is kept; what made the session fail is being reported
+    await session.close().catch(() => undefined);
+    throw error;
+  }
   await session.close();
+  session.throwIfUnsaid();
   return session.failed ? 1 : 0;
 }
 
@@ -52,15 +60,15 @@ async function runAll(session: IoSession, commands: readonly string[]): Promise<
 async function runInput(session: IoSession, terminal: Terminal): Promise<void> {
   const prompt = `${terminal.program}> `;
   const lines = createInterface({ input: process.stdin });
-  await terminal.print(prompt);
-  await terminal.flush();
+  await session.print(prompt);
+  await session.flush();
   for await (const line of lines) {
     await session.run(line);
     if (session.ended) {
       break;
     }
-    await terminal.print(prompt);
-    await terminal.flush();
+    await session.print(prompt);
+    await session.flush();
   }
   lines.close();
 }

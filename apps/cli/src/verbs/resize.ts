@@ -27,7 +27,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   }
   await image.close();
   if (!args.has("q")) {
-    await terminal.print("Image resized.\n");
+    await terminal.remark("Image resized.\n");
   }
   return 0;
 }
