@@ -204,14 +204,37 @@ describe("LeaseLock", () => {
     expect(log).toEqual(["exclusive", "late", "later"]);
   });
 
+  it("lets nobody wait behind an exclusive one while somebody holds it openly", async () => {
+    const lock = new LeaseLock("image");
+    runSync(lock.shared());
+    const log: string[] = [];
+    const exclusive = runAsync(lock.exclusive()).then(() => log.push("exclusive"));
+    const waiting = runAsync(lock.shared()).then(() => log.push("waiting"));
+    await turn();
+    expect(log).toEqual([]);
+    lock.holdOpenly();
+    await waiting;
+    expect(lock.tryShared()).toBe(true);
+    lock.releaseShared();
+    lock.releaseShared();
+    await turn();
+    expect(log).toEqual(["waiting"]);
+    lock.endOpenly();
+    expect(lock.tryShared()).toBe(false);
+    lock.releaseShared();
+    await exclusive;
+    lock.releaseExclusive();
+    expect(lock.isHeld).toBe(false);
+  });
+
   it("never mixes exclusive with anything, nor lets anybody wait for ever, whatever the schedule", async () => {
-    const job = fc.record({ exclusive: fc.boolean(), wait: fc.nat(4), late: fc.nat(8) });
+    const job = fc.record({ exclusive: fc.boolean(), open: fc.boolean(), wait: fc.nat(4), late: fc.nat(8) });
     await fc.assert(
       fc.asyncProperty(fc.array(job, { maxLength: 25 }), async (jobs) => {
         const lock = new LeaseLock("image");
         let shared = 0;
         let exclusives = 0;
-        const work = function* ({ exclusive, wait, late }: (typeof jobs)[number]): Io<void> {
+        const work = function* ({ exclusive, open, wait, late }: (typeof jobs)[number]): Io<void> {
           yield* steps(late);
           if (exclusive) {
             yield* lock.exclusive();
@@ -220,6 +243,15 @@ describe("LeaseLock", () => {
             if (!lock.tryShared()) yield* lock.shared();
             shared++;
             expect(exclusives).toBe(0);
+          }
+          if (open && !exclusive) {
+            lock.holdOpenly();
+            yield* steps(wait);
+            // asks for another one while it has one
+            if (!lock.tryShared()) yield* lock.shared();
+            yield* steps(1);
+            lock.releaseShared();
+            lock.endOpenly();
           }
           yield* steps(wait);
           if (exclusive) {

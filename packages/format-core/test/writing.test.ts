@@ -517,15 +517,49 @@ describe("leases", () => {
       image.invalidateCache().then(() => log.push("invalidate")),
       image.close().then(() => log.push("close")),
     ];
-    const late = image.read(new Uint8Array(1), 0);
-    late.catch(() => undefined);
+    await image.read(new Uint8Array(1), 0);
     await turn();
     expect([log, image.size]).toEqual([[], 5 * block]);
     lease.release();
     lease.release();
+    const late = image.read(new Uint8Array(1), 0);
+    late.catch(() => undefined);
     await Promise.all(changes);
     expect(log).toEqual(["toZero", "toAny", "toBacking", "shrink", "invalidate", "close"]);
     await expect(late).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
+  });
+
+  it("let their holder go on while somebody waits for them to end", async () => {
+    const base = emptyImage(4 * block);
+    const image = emptyImage(4 * block, { backing: base });
+    await image.write(pattern(2 * block), 0);
+    const lease = await image.lease();
+    const log: string[] = [];
+    const changes = [
+      image.discardToAny(0, block).then(() => log.push("above")),
+      base.discardToAny(0, block).then(() => log.push("below")),
+    ];
+    await turn();
+    // in both worlds, by the usual way and by the short one
+    const buffer = new Uint8Array(2 * block);
+    await image.read(buffer, 0);
+    expectBytes(buffer, pattern(2 * block));
+    runSync(image.io.read(IoVector.single(buffer.subarray(0, 1)), 3 * block));
+    await image.write(Uint8Array.of(1), 3 * block);
+    await image.writeZeroes(2 * block, block);
+    expect((await image.getMapping(0, block)).kind).toBe("raw");
+    await base.read(buffer, 0);
+    const second = await image.lease();
+    lease.release();
+    await image.read(buffer, 0);
+    await turn();
+    expect(log).toEqual([]);
+    second.release();
+    // nobody starves: who comes now waits behind them
+    const late = image.read(buffer, 0).then(() => log.push("late"));
+    await Promise.all([...changes, late]);
+    expect(log.sort()).toEqual(["above", "below", "late"]);
+    await image.close();
   });
 
   it("end with the block that they are used in", async () => {

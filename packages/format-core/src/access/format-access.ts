@@ -128,19 +128,11 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
 
   /**
    * A shared lease on the image and all images below: while it is held, nothing that a mapping points at is freed or reused. Reads,
-   * writes and mappings go on meanwhile; discards, shrinking, invalidating and closing wait, and so does everything asked for
-   * after one of these.
+   * writes, mappings and further leases go on meanwhile, also while discards, shrinking, invalidating and closing wait: so its holder must not wait for
+   * these, and whoever holds leases all the time, one overlapping the next, keeps them away for ever.
    */
-  async lease(): Promise<Lease> {
-    await runAsync(this.io.share());
-    let held = true;
-    const release = (): void => {
-      if (held) {
-        held = false;
-        this.io.release();
-      }
-    };
-    return { release, [Symbol.dispose]: release };
+  lease(): Promise<Lease> {
+    return runAsync(this.io.lease());
   }
 
   /** Fills `buffer` from `offset` on. Never short: bytes past the disk's end read as zero. */

@@ -3,7 +3,7 @@ import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver } from "../format/driver.ts";
 import type { Preallocation } from "../format/preallocation.ts";
 import type { Io } from "../io/io.ts";
-import { LeaseLock } from "../io/lease-lock.ts";
+import { LeaseLock, type Lease } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import { readAligned } from "../storage-access/read-storage.ts";
@@ -413,10 +413,49 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     }
   }
 
+  /**
+   * {@link share} for whoever does other things with the image meanwhile: these don't wait behind somebody who waits for the lease to end.
+   * @throws ImgError `ERR_IMG_CLOSED`
+   * @see FormatAccess.lease
+   */
+  *lease(): Io<Lease> {
+    this.#checkOpen();
+    yield* this.#lease.shared();
+    this.#lease.holdOpenly();
+    let below: Lease | undefined;
+    try {
+      this.#checkOpen();
+      below = yield* this.#leaseBelow();
+    } catch (error) {
+      this.#lease.endOpenly();
+      this.#lease.releaseShared();
+      throw error;
+    }
+    let held = true;
+    const release = (): void => {
+      if (held) {
+        held = false;
+        below?.release();
+        this.#lease.endOpenly();
+        this.#releaseShared();
+      }
+    };
+    return { release, [Symbol.dispose]: release };
+  }
+
+  *#leaseBelow(): Io<Lease | undefined> {
+    const { backing } = this.#access.driver;
+    return backing === undefined || backing === null ? undefined : yield* backing.io.lease();
+  }
+
   /** Gives back what {@link share} or {@link tryShare} took. */
   release(): void {
+    this.#access.driver.backing?.io.release();
+    this.#releaseShared();
+  }
+
+  #releaseShared(): void {
     const { driver } = this.#access;
-    driver.backing?.io.release();
     this.#lease.releaseShared();
     if (driver.onIdle !== undefined && !this.#lease.isHeld) {
       driver.onIdle();

@@ -1,7 +1,10 @@
 import type { Io } from "./io.ts";
 import { WaitQueue } from "./wait-queue.ts";
 
-/** Permission to rely on an image's mappings; give it back with `release` or `using`. Releasing twice is harmless. */
+/**
+ * Permission to rely on an image's mappings; give it back with `release` or `using`. Releasing twice is harmless. Whoever holds one must not wait for
+ * what waits for it: discarding, shrinking, invalidating, closing.
+ */
 export interface Lease extends Disposable {
   release(): void;
 }
@@ -10,10 +13,13 @@ export interface Lease extends Disposable {
  * Shared/exclusive lock of an image. Reads and writes share it; discard, shrink, invalidate and close take it alone.
  *
  * Once somebody waits for exclusiveness, later comers wait behind: nobody starves. So an operation that holds a shared lease must
- * not ask for another one of the same lock.
+ * not ask for another one of the same lock. Those who hold theirs openly ({@link holdOpenly}) may: while there are any, nobody who wants to share waits behind
+ * those who want to be alone.
  */
 export class LeaseLock {
   #shared = 0;
+  /** Of these, the ones whose holders may ask for more. */
+  #open = 0;
   #exclusive = false;
   readonly #queue: { readonly exclusive: boolean; readonly gate: WaitQueue }[] = [];
   readonly #what: string;
@@ -30,7 +36,7 @@ export class LeaseLock {
 
   /** Takes a shared lease if that needs no waiting. The hot path: a counter, no object. */
   tryShared(): boolean {
-    if (this.#exclusive || this.#queue.length > 0) {
+    if (this.#exclusive || (this.#queue.length > 0 && this.#open === 0)) {
       return false;
     }
     this.#shared++;
@@ -58,6 +64,19 @@ export class LeaseLock {
     this.#admit();
   }
 
+  /**
+   * Makes a shared lease, which the caller has, one whose holder may ask for others: it goes from hand to hand, and nobody knows who asks on its holder's
+   * behalf. Pair it with {@link endOpenly}, before {@link releaseShared}.
+   */
+  holdOpenly(): void {
+    this.#open++;
+    this.#admit();
+  }
+
+  endOpenly(): void {
+    this.#open--;
+  }
+
   releaseExclusive(): void {
     this.#exclusive = false;
     this.#admit();
@@ -82,11 +101,12 @@ export class LeaseLock {
 
   #admit(): void {
     for (;;) {
-      const next = this.#queue[0];
+      const index = this.#open === 0 ? 0 : this.#queue.findIndex(({ exclusive }) => !exclusive);
+      const next = this.#queue[index];
       if (next === undefined || this.#exclusive || (next.exclusive && this.#shared > 0)) {
         return;
       }
-      this.#queue.shift();
+      this.#queue.splice(index, 1);
       if (next.exclusive) {
         this.#exclusive = true;
       } else {
