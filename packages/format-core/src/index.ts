@@ -87,6 +87,7 @@ export {
   storageAllocatedSize,
   syncStorage,
 } from "./storage-access/storage-lifecycle.ts";
+export { tryResizeStorage } from "./storage-access/try-resize-storage.ts";
 export { writeStorage } from "./storage-access/write-storage.ts";
 export { writeZeroBytes, zeroStorage } from "./storage-access/zero-storage.ts";
 export { AnnotatedStorage } from "./storage/annotated-storage.ts";

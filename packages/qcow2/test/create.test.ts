@@ -175,6 +175,30 @@ describe("a new image", () => {
     expect(absent).toBeGreaterThan(50);
     expect(whole).toBeGreaterThan(0);
   });
+
+  test("appears at once where another one was on a device, too", () => {
+    const inner = new MemoryStorage(new Uint8Array(300_000), { fixedSize: true });
+    runSync(createImage(inner, { size: 2 ** 20, clusterSize: 4096 }));
+    const before = inner.toUint8Array();
+    const storage = new RecordingStorage(inner);
+    runSync(createImage(storage, { size: 2 ** 30 }));
+    const after = inner.toUint8Array();
+    let changed = 0;
+    for (const state of storage.states({ subsets: 40 })) {
+      const bytes = state.toUint8Array();
+      if (qcow2.probe(bytes.subarray(0, 8)) === 0) {
+        continue;
+      }
+      if (bytes[23] === before[23]) {
+        // its contents are going, and nothing else is there yet
+        expect(bytes.every((byte, index) => byte === 0 || byte === before[index])).toBe(true);
+      } else {
+        assertBytes(bytes, after, "the new image");
+        changed++;
+      }
+    }
+    expect(changed).toBeGreaterThan(0);
+  });
 });
 
 describe("an image that is made and closed without being opened", () => {

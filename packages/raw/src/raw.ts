@@ -2,6 +2,7 @@ import {
   defineFormat,
   ImgError,
   resizeStorage,
+  tryResizeStorage,
   zeroStorage,
   type Format,
   type Io,
@@ -37,12 +38,11 @@ function* createRaw(storage: Storage, options: RawCreateOptions): Io<RawImage> {
   if (options.dataFile !== undefined && options.dataFile !== null) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", "raw images have no data file");
   }
-  if (storage.resize === undefined) {
+  // from nothing: what was there must not show through
+  if (!(yield* tryResizeStorage(storage, 0))) {
     yield* clearFixed(storage, size, preallocation);
     return new RawImage(storage, { writable: true, length: size });
   }
-  // from nothing: what was there must not show through
-  yield* resizeStorage(storage, 0);
   yield* resizeStorage(storage, size, storagePreallocation(preallocation));
   return new RawImage(storage, { writable: true });
 }

@@ -2,6 +2,7 @@ import {
   anyLimits,
   FormatAccess,
   fromAsyncDriver,
+  ImgError,
   InterceptingStorage,
   MemoryStorage,
   OpenChain,
@@ -310,6 +311,20 @@ describe("creating a raw image", () => {
     expectBytes(storage.toUint8Array(), expected);
     await expect(raw.create(storage, { size: 1001 })).rejects.toMatchObject({ code: "ERR_IMG_NO_SPACE" });
     expectBytes(storage.toUint8Array(), expected);
+  });
+
+  it("clears as much as it needs of a block device, which refuses to change its length", async () => {
+    const storage = new (class extends StorageDecorator<MemoryStorage> {
+      override resize(): void {
+        throw new ImgError("ERR_IMG_UNSUPPORTED", "a block device has a fixed length");
+      }
+    })(new MemoryStorage(pattern(1000)));
+    const image = await raw.create(storage, { size: 600 });
+    expect(image.size).toBe(600);
+    const expected = pattern(1000);
+    expected.fill(0, 0, 600);
+    expectBytes(storage.inner.toUint8Array(), expected);
+    await expect(raw.create(storage, { size: 1001 })).rejects.toMatchObject({ code: "ERR_IMG_NO_SPACE" });
   });
 
   it("refuses what raw images don't have, and read-only storages, before it destroys anything", async () => {

@@ -89,7 +89,7 @@ export interface Storage extends AsyncDisposable {
   extents?(offset: number, length: number): MaybePromise<readonly Extent[]>;
   /** Bytes of the host's medium that the object takes. Absent: unknown. */
   allocatedSize?(): MaybePromise<number>;
-  /** Sets the length in bytes. Absent: the length is fixed. */
+  /** Sets the length in bytes. Absent or failing with `ERR_IMG_UNSUPPORTED`: the length is fixed. */
   resize?(size: number, preallocation?: StoragePreallocation): MaybePromise<void>;
   /** Hands the storage's own buffers to the host. Does not make anything durable. */
   flush(): MaybePromise<void>;

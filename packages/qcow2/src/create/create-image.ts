@@ -3,6 +3,7 @@ import {
   ImgError,
   resizeStorage,
   syncStorage,
+  tryResizeStorage,
   writeStorage,
   zeroStorage,
   type Io,
@@ -27,9 +28,8 @@ export function* createImage(storage: Storage, options: Qcow2CreateOptions): Io<
   const planned = planNewImage(options);
   const { header, parts, end } = layOut(planned);
   const dataFile = options.dataFile ?? null;
-  yield* empty(storage, end);
-  if (dataFile !== null) {
-    yield* empty(dataFile, planned.size);
+  const isFixed = yield* empty(storage, end);
+  if (dataFile !== null && !(yield* empty(dataFile, planned.size))) {
     yield* setLength(dataFile, planned.size);
   }
   // what a power cut may tear is written first: the header's own sector then makes the whole image appear at once
@@ -37,7 +37,9 @@ export function* createImage(storage: Storage, options: Qcow2CreateOptions): Io<
   for (const { offset, bytes } of [rest, ...parts]) {
     yield* writeStorage(storage, IoVector.from(bytes), offset);
   }
-  yield* setLength(storage, end);
+  if (!isFixed) {
+    yield* setLength(storage, end);
+  }
   yield* syncStorage(storage);
   if (dataFile !== null) {
     yield* syncStorage(dataFile);
@@ -46,23 +48,29 @@ export function* createImage(storage: Storage, options: Qcow2CreateOptions): Io<
   yield* syncStorage(storage);
 }
 
-/** Drops all contents; where the length is fixed, makes the first `length` bytes zero. */
-function* empty(storage: Storage, length: number): Io<void> {
-  if (storage.resize !== undefined) {
-    yield* resizeStorage(storage, 0);
-  } else if (storage.size < length) {
+/**
+ * Drops all contents; where the length is fixed, makes the first `length` bytes zero.
+ * @returns whether the length is fixed
+ */
+function* empty(storage: Storage, length: number): Io<boolean> {
+  if (yield* tryResizeStorage(storage, 0)) {
+    return false;
+  }
+  if (storage.size < length) {
     throw new ImgError(
       "ERR_IMG_NO_SPACE",
       `${storage.label} has ${String(storage.size)} bytes: the image needs ${String(length)}`,
       { subject: storage.label },
     );
-  } else {
-    yield* zeroStorage(storage, 0, length);
   }
+  yield* zeroStorage(storage, 0, length);
+  // a power cut mustn't leave the header of an image that was there with what is written now
+  yield* syncStorage(storage);
+  return true;
 }
 
 function* setLength(storage: Storage, length: number): Io<void> {
-  if (storage.resize !== undefined && storage.size !== length) {
+  if (storage.size !== length) {
     yield* resizeStorage(storage, length);
   }
 }

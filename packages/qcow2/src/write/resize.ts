@@ -3,6 +3,7 @@ import {
   commitAfter,
   ImgError,
   resizeStorage,
+  tryResizeStorage,
   zeroStorage,
   type Io,
   type Preallocation,
@@ -144,7 +145,8 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   context.allocator.frees.noteIdle();
   yield* resize.flush();
   if (externalDataFile) {
-    yield* resizeStorage(context.data, size);
+    // a device stays as long as it is
+    yield* tryResizeStorage(context.data, size);
   } else {
     yield* trimFile(context);
   }
@@ -185,6 +187,6 @@ export function* trimFile(context: WriteContext): Io<void> {
     clusters--;
   }
   if (clusters * layout.clusterSize < storage.size) {
-    yield* resizeStorage(storage, clusters * layout.clusterSize);
+    yield* tryResizeStorage(storage, clusters * layout.clusterSize);
   }
 }
