@@ -199,21 +199,32 @@ export class FileStorage implements SyncStorage {
    * devices, without the native helper, and between file systems that can't.
    */
   copyFrom(source: Storage, from: number, offset: number, length: number): MaybePromise<number> {
-    return this.#use.run(this.#copying(source, from, offset, length), () => doingRange("copy", offset, length));
+    this.#checkCopy(from, offset, length);
+    const copy = (other: OpenFile): MaybePromise<number> =>
+      this.#use.run(
+        (file) => copyFileRange(file, { file: other, offset: from, length }, offset),
+        () => doingRange("copy", offset, length),
+      );
+    // the source must not be closed meanwhile: its descriptor's number could become another file's
+    return source instanceof FileStorage ? source.#use.hold(copy) : 0;
   }
 
   copyFromSync(source: Storage, from: number, offset: number, length: number): number {
-    return this.#use.runSync(this.#copying(source, from, offset, length), () => doingRange("copy", offset, length));
+    this.#checkCopy(from, offset, length);
+    if (!(source instanceof FileStorage)) {
+      return 0;
+    }
+    const other = source.#use.opened();
+    return this.#use.runSync(
+      (file) => copyFileRange(file, { file: other, offset: from, length }, offset),
+      () => doingRange("copy", offset, length),
+    );
   }
 
-  #copying(source: Storage, from: number, offset: number, length: number): (file: OpenFile) => Io<number> {
+  #checkCopy(from: number, offset: number, length: number): void {
     this.#use.writing();
     checkRange(from, length);
     checkRange(offset, length);
-    const other = source instanceof FileStorage ? source.#use.opened() : undefined;
-    return function* (file) {
-      return other === undefined ? 0 : yield* copyFileRange(file, { file: other, offset: from, length }, offset);
-    };
   }
 
   /** Does nothing without the native helper, or where the file system can't. */

@@ -89,6 +89,30 @@ export class FileUse {
     );
   }
 
+  /**
+   * Keeps the file open until `body` is done, which uses it for an operation of another one.
+   *
+   * @throws ImgError `ERR_IMG_CLOSED`
+   */
+  hold<T>(body: (file: OpenFile) => MaybePromise<T>): MaybePromise<T> {
+    const file = this.opened();
+    this.#inFlight++;
+    let answer: MaybePromise<T>;
+    try {
+      answer = body(file);
+    } catch (error) {
+      this.#landed();
+      throw error;
+    }
+    if (!isPromise(answer)) {
+      this.#landed();
+      return answer;
+    }
+    return answer.finally(() => {
+      this.#landed();
+    });
+  }
+
   /** Runs an operation in the synchronous world. */
   runSync<T>(operation: (file: OpenFile) => Io<T>, doing: () => string): T {
     const file = this.opened();

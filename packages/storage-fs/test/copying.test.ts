@@ -1,8 +1,9 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MemoryStorage } from "@img/format-core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FileStorage } from "../src/index.ts";
+import { loadNative } from "../src/native/load-native.ts";
 import { pattern } from "./support/bytes.ts";
 import { hasNative, places, scratch, variants } from "./support/places.ts";
 
@@ -69,4 +70,45 @@ it.runIf(hasNative && places.length > 1)("says that it can't, or copies, between
   const copied = await target.copyFrom(source, 0, 0, block);
   expect([0, block]).toContain(copied);
   expect(statSync(join(there, "target")).size).toBe(copied);
+});
+
+it.runIf(hasNative)("keeps its source open until it is done, whoever closes that", async () => {
+  const directory = scratch();
+  const names = ["source", "target", "other"].map((name) => join(directory, name));
+  const [from = "", to = "", other = ""] = names;
+  writeFileSync(from, pattern(2 * block));
+  writeFileSync(other, new Uint8Array(2 * block).fill(0xee));
+  const native = loadNative()!;
+  const copyRange = native.copyRange.bind(native);
+  let goOn = (): void => undefined;
+  const paused = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let sourceDescriptor = -1;
+  const spy = vi.spyOn(native, "copyRange").mockImplementationOnce((fd, start, target, offset) => {
+    sourceDescriptor = fd;
+    const call = copyRange(fd, start, target, offset, block);
+    return { sync: () => call.sync(), async: () => paused.then(() => call.sync()) };
+  });
+  try {
+    const source = await FileStorage.open(from, { blocking: "never" });
+    const target = await FileStorage.create(to, { blocking: "never" });
+    const copying = target.copyFrom(source, 0, 0, 2 * block);
+    const closing = source.close();
+    expect(() => target.copyFrom(source, 0, 0, block)).toThrow(expect.objectContaining({ code: "ERR_IMG_CLOSED" }));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+    // would get the number
+    const taken = openSync(other, "r");
+    goOn();
+    expect(await copying).toBe(2 * block);
+    await closing;
+    closeSync(taken);
+    expect(Buffer.compare(readFileSync(to), pattern(2 * block))).toBe(0);
+    expect(() => fstatSync(sourceDescriptor)).toThrow("EBADF");
+    await target.close();
+  } finally {
+    spy.mockRestore();
+  }
 });
