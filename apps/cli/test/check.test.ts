@@ -188,6 +188,14 @@ describe("img check -r", () => {
     }
   });
 
+  it("says why it keeps leaks where a table is lost", () => {
+    copyFileSync(join(directory, "good.qcow2"), join(directory, "lost.qcow2"));
+    poke("lost.qcow2", 0x30000, (entry) => entry | (1n << 40n));
+    const { code, stderr } = img(["check", "-r", "leaks", "lost.qcow2"], directory);
+    expect(code).toBe(2);
+    expect(stderr).toContain("Leaked clusters are kept: not everything could be read that may refer to them\n");
+  });
+
   it("shows what it would do, and does nothing", () => {
     const before = readFileSync(join(directory, "shared.qcow2"));
     const { code, stdout } = img(["check", "-r", "all", "--dry-run", "shared.qcow2"], directory);

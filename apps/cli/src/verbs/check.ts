@@ -112,6 +112,12 @@ async function repair({ named, output, context }: CheckRequest, mode: RepairMode
   if (done.refused === "tables") {
     tell(context, "ERROR too much lies on tables of the image to be repaired");
   }
+  if (done.refused === "encryption") {
+    tell(context, "ERROR encrypted clusters would have to be copied, which LUKS decrypts only where they are");
+  }
+  if (!done.after.complete && done.after.leaks > 0 && done.refused === undefined) {
+    tell(context, "Leaked clusters are kept: not everything could be read that may refer to them");
+  }
   if (!dryRun && done.corruptionsFixed + done.leaksFixed > 0) {
     for (const finding of done.after.findings) {
       tell(context, qemuCheckLine(finding));

@@ -43,6 +43,7 @@ function* referBitmap(state: CheckState, { name, tableOffset, tableSize }: Bitma
     return;
   }
   state.refer(tableOffset, tableSize * 8, "bitmap");
+  state.noteTable(tableOffset, tableSize * 8);
   // past the end everything reads as zero: no entries
   const present = Math.min(tableSize * 8, Math.max(state.fileSize - tableOffset, 0));
   const bytes = new Uint8Array(Math.ceil(Math.min(present, readLength) / 8) * 8);

@@ -1,6 +1,7 @@
 import { codecs as defaultCodecs } from "#codecs";
 import type { Io, Storage } from "@img/format-core";
 import { autoclear, hasFeature } from "../header/features.ts";
+import { cryptMethods } from "../header/header.ts";
 import { sectorSize } from "../header/layout.ts";
 import { loadHeader, type LoadedHeader } from "../header/load-header.ts";
 import { entryLayout } from "../image-tables.ts";
@@ -110,6 +111,9 @@ function* referEverything(state: CheckState, loaded: LoadedHeader, table: Snapsh
   state.refer(header.refcountTableOffset, refcountTableLength, "refcount-table");
   if (known.crypto !== undefined) {
     state.refer(known.crypto.offset, known.crypto.length, "crypto");
+  } else if (header.cryptMethod === cryptMethods.luks) {
+    // without the keys, which are in clusters that look unused, all data is lost
+    state.complete = false;
   }
   // a writer that doesn't know bitmaps clears the bit: what it leaves behind means nothing
   if (known.bitmaps !== undefined && hasFeature(header.autoclearFeatures, autoclear.bitmaps)) {

@@ -51,6 +51,8 @@ export class CheckState {
   readonly waiting: { readonly cluster: number; readonly judge: (refcount: number) => void }[] = [];
   /** Whether everything that may refer to clusters was understood. */
   complete = true;
+  /** The file ends inside of the last cluster of a table. */
+  cutTable = false;
   totalClusters = 0;
   allocatedClusters = 0;
   fragmentedClusters = 0;
@@ -112,6 +114,18 @@ export class CheckState {
   noteUnreadable(offset: number, length: number): void {
     if (offset + length - this.fileSize < this.clusterSize) {
       this.anchors?.addUnreadable(offset, length, this.clusterSize);
+    }
+  }
+
+  /**
+   * Looks whether all of a table is there. What is behind the file's end reads as zero, as if there were no entries, and whatever these referred to looks
+   * unused.
+   */
+  noteTable(offset: number, length: number): void {
+    const end = offset + length;
+    if (length > 0 && end > this.fileSize) {
+      this.complete = false;
+      this.cutTable ||= offset < this.fileSize && end <= this.fileClusters * this.clusterSize;
     }
   }
 

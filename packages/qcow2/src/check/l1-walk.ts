@@ -39,10 +39,7 @@ export class L1Walk {
     const { storage, fileSize } = this.#state;
     const length = place.size * 8;
     this.#state.refer(place.offset, length, place.snapshot === undefined ? "l1-table" : "snapshot");
-    if (place.offset + length - fileSize >= this.#state.clusterSize) {
-      // whatever the tables refer to looks unused
-      this.#state.complete = false;
-    }
+    this.#state.noteTable(place.offset, length);
     const scans = new Scans(this.#state, place.snapshot);
     // past the end everything reads as zero: no entries
     const present = Math.min(length, Math.max(fileSize - place.offset, 0));
@@ -134,8 +131,10 @@ export class L1Walk {
       state.noteUnreadable(offset, state.clusterSize);
     } else if (offset === 0) {
       state.anchors?.headless.set(entryOffset, guestOffset);
+      state.complete = false;
     } else {
       state.anchors?.addTable(offset / state.clusterSize);
+      state.noteTable(offset, state.clusterSize);
     }
     if (place.snapshot === undefined && offset !== 0) {
       this.#checkCopied(Math.floor(offset / state.clusterSize), (high & copiedFlag) !== 0, corrupt);

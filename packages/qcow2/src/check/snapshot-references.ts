@@ -2,7 +2,7 @@ import { IoVector } from "@img/io-vector";
 import { hex, isImgError, readStorage, type Io } from "@img/format-core";
 import { decodeText } from "../header/extensions.ts";
 import { limits } from "../header/layout.ts";
-import { snapshotHeadLength, snapshotLengths } from "../snapshots/parse-snapshot.ts";
+import { snapshotHeadLength, snapshotLengths, type SnapshotLengths } from "../snapshots/parse-snapshot.ts";
 import type { CheckState } from "./check-state.ts";
 import type { Finding } from "./finding.ts";
 
@@ -58,6 +58,14 @@ export function* loadSnapshotTable(state: CheckState): Io<SnapshotTable | undefi
       }
       throw error;
     }
+    // what pads the last entry may be missing; an entry that is missing would read as one of a snapshot without clusters
+    const end = header.snapshotsOffset + length + unpaddedLength(lengths);
+    if (end > state.fileSize) {
+      fail(
+        `snapshot table entry ${String(index)} ends at host offset ${hex(end)}: the file ends at ${hex(state.fileSize)}`,
+      );
+      return undefined;
+    }
     const entry = yield* readEntry(state, length, lengths.entry);
     if (header.version === 3 && lengths.extra < requiredExtraLength) {
       reportIncomplete(state, index, length, lengths.extra);
@@ -102,6 +110,10 @@ export function checkSnapshotL1(state: CheckState, snapshot: SnapshotL1): boolea
     snapshot: snapshot.id,
   }));
   return false;
+}
+
+function unpaddedLength({ extra, id, name }: SnapshotLengths): number {
+  return snapshotHeadLength + extra + id + name;
 }
 
 function* readEntry(state: CheckState, at: number, length: number): Io<Uint8Array<ArrayBuffer>> {

@@ -1,5 +1,8 @@
 import type { FeatureBits } from "./features.ts";
 
+/** Values of the header's `crypt_method`. */
+export const cryptMethods = { none: 0, aes: 1, luks: 2 } as const;
+
 /** A qcow2 header, as numbers. Offsets and sizes are bytes. Reserved for what the image says; nothing is interpreted. */
 export interface Qcow2Header {
   readonly version: 2 | 3;

@@ -2,8 +2,9 @@ import type { Io } from "@img/format-core";
 import type { CheckWalk } from "../check/check-image.ts";
 import type { Anchors } from "../check/anchors.ts";
 import type { CheckState } from "../check/check-state.ts";
+import { cryptMethods } from "../header/header.ts";
 import { greatestRefcount } from "../refcounts/refcount.ts";
-import { compressedFlag } from "../tables/l2-entry.ts";
+import { compressedFlag, zeroFlag } from "../tables/l2-entry.ts";
 import { decodeEntry } from "./entry-bytes.ts";
 import type { EntryWords } from "./repaired-entry.ts";
 import { isSafeLocation } from "./safe-location.ts";
@@ -26,26 +27,33 @@ export interface Move {
   readonly length: number;
 }
 
+/** What {@link findMoves} found. */
+export interface FoundMoves {
+  readonly moves: readonly Move[];
+  /** Entries that can't share what they refer to, but can't get a copy either: LUKS encrypts data by where it lies in the image. */
+  readonly bound: number;
+}
+
 /**
  * Finds the entries that can't share what they refer to: because it is a table, which would change under them; or because refcounts can't count all of
  * them, in which case the first ones stay. L2 tables come first: what is below a table that is copied is found the next time. An entry whose own place
  * is shared has to wait until what else lies there has moved.
  */
-export function* findMoves(walk: CheckWalk): Io<readonly Move[]> {
+export function* findMoves(walk: CheckWalk): Io<FoundMoves> {
   const { state } = walk;
   const { anchors } = state;
   if (anchors === undefined) {
-    return [];
+    return { moves: [], bound: 0 };
   }
   const contested = contestedClusters(state, anchors);
   if (contested.size === 0) {
-    return [];
+    return { moves: [], bound: 0 };
   }
   const finder = new MoveFinder(state, anchors, contested);
   yield* walkTables(state, walk.trees, (table) => finder.visit(table), false);
   const isSafe = (move: Move): boolean => isSafeLocation(state, move.table, move.entryOffset, move);
   const tables = finder.moves("l1").filter(isSafe);
-  return tables.length > 0 ? tables : finder.moves("l2").filter(isSafe);
+  return { moves: tables.length > 0 ? tables : finder.moves("l2").filter(isSafe), bound: finder.bound };
 }
 
 /** Tables that something else refers to as well, and what has too many references. */
@@ -65,6 +73,7 @@ function contestedClusters(state: CheckState, { metadata, tables, crowded }: Anc
 }
 
 class MoveFinder {
+  bound = 0;
   readonly #state: CheckState;
   readonly #anchors: Anchors;
   readonly #contested: ReadonlySet<number>;
@@ -90,7 +99,12 @@ class MoveFinder {
     for (let at = 0; at < place.bytes.length; at += length) {
       const entry = decodeEntry(place.view, at, length);
       const range = this.#rangeOf(place.table, entry);
-      if (range !== undefined && this.#hasToMove(place.table, range)) {
+      if (range === undefined || !this.#hasToMove(place.table, range)) {
+        continue;
+      }
+      if (this.#isBound(place.table, entry)) {
+        this.bound++;
+      } else {
         const moves = this.#moves[place.table];
         const entryOffset = place.hostOffset + at;
         if (moves.size < mostMoves || moves.has(entryOffset)) {
@@ -99,6 +113,16 @@ class MoveFinder {
         }
       }
     }
+  }
+
+  /**
+   * Whether data would decrypt to something else in another place: LUKS counts sectors from the start of the image, AES those of the disk. Compressed
+   * clusters aren't encrypted.
+   */
+  #isBound(table: "l1" | "l2", { high, low }: EntryWords): boolean {
+    const { header, layout } = this.#state;
+    const isZero = layout.hasZeroFlag && (low & zeroFlag) !== 0;
+    return header.cryptMethod === cryptMethods.luks && table === "l2" && (high & compressedFlag) === 0 && !isZero;
   }
 
   /** What an entry refers to, if it can be right. */

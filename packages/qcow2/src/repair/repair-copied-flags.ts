@@ -69,7 +69,9 @@ function withFlag(
     return offset === 0 ? high : (high | copiedFlag) >>> 0;
   }
   const cluster = Math.floor(offset / layout.clusterSize);
-  if (offset === 0 || cluster >= fileClusters || !recorded.isKnown(cluster)) {
+  // where more refer to a cluster than can be counted, neither flag is right
+  const isCrowded = state.anchors?.crowded.has(cluster) === true;
+  if (offset === 0 || cluster >= fileClusters || !recorded.isKnown(cluster) || isCrowded) {
     return high;
   }
   if (!state.isOne(cluster)) {

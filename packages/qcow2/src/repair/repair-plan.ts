@@ -18,8 +18,9 @@ export interface RepairPlan {
   readonly stepCount: number;
   /**
    * Why nothing is done: the refcounts are so wrong that leaks can't be told apart (`refcounts`), so that only the mode `all` helps; the snapshot table
-   * can't be read, so that nobody knows what is in use (`snapshots`). Or why it ends early: so much lies on tables that these can't be tables (`tables`).
+   * can't be read, so that nobody knows what is in use (`snapshots`). Or why it ends early: so much lies on tables that these can't be tables (`tables`). Or why
+   * something is left: data that LUKS encrypts would have to be copied, which decrypts only where it is (`encryption`).
    * `undefined`: everything is done, or there is nothing to do.
    */
-  readonly refused: "refcounts" | "snapshots" | "tables" | undefined;
+  readonly refused: "refcounts" | "snapshots" | "tables" | "encryption" | undefined;
 }

@@ -9,6 +9,7 @@ import { greatestRefcount } from "../refcounts/refcount.ts";
 import { HeaderWriter } from "../write/header-writer.ts";
 import { applyMoves, placeMoves } from "./apply-moves.ts";
 import { changeRefcounts } from "./change-refcounts.ts";
+import { fillLastCluster } from "./fill-last-cluster.ts";
 import { findMoves, type Move } from "./find-moves.ts";
 import { FreeClusters } from "./free-clusters.ts";
 import { completeSnapshotTable, moveSnapshotTable } from "./move-snapshot-table.ts";
@@ -53,6 +54,8 @@ export class RepairRun {
   /** How often, and how much was copied. */
   #moveRounds = 0;
   #moves = 0;
+  /** Entries that would need copies of encrypted data. */
+  #bound = 0;
 
   constructor(storage: Storage, options: ApplyRepairOptions) {
     this.#storage = storage;
@@ -91,7 +94,7 @@ export class RepairRun {
       last = yield* this.#repairAll(structured);
     }
     yield* this.#clearFlags(last);
-    return this.#end(before, last.result, undefined);
+    return this.#end(before, last.result, this.#bound > 0 ? "encryption" : undefined);
   }
 
   #end(before: CheckResult, after: CheckResult, refused: RepairPlan["refused"]): RepairPlan {
@@ -125,7 +128,8 @@ export class RepairRun {
   /** @returns the walk after which there is nothing left to do but refcounts; `undefined`: there is no end to it */
   *#repairAllStructures(first: Round): Io<Round | undefined> {
     for (let round = first; ; round = yield* this.#walk()) {
-      const moves = yield* findMoves(round.walk);
+      const { moves, bound } = yield* findMoves(round.walk);
+      this.#bound = bound;
       if (this.#isEndless(round, moves)) {
         return undefined;
       }
@@ -199,6 +203,11 @@ export class RepairRun {
       if (repaired > 0) {
         return true;
       }
+    }
+    if (walk.state.cutTable) {
+      yield* this.#begin(round);
+      yield* fillLastCluster(walk.state, this.#steps);
+      return true;
     }
     if (needs.incompleteSnapshots > 0 && walk.table !== undefined) {
       yield* this.#begin(round);

@@ -3,7 +3,7 @@
  *
  * `clear-autoclear`: clears feature bits of what isn't maintained, and would point to clusters that are freed. `set-entry`: changes an entry of an L1
  * or L2 table. `copy-cluster`: copies what an entry refers to, and has the entry refer to the copy. `move-snapshot-table`: writes a new snapshot
- * table. `set-refcount`: changes recorded refcounts. `rebuild-refcounts`: writes a new refcount table with new blocks. `clear-flags`: the image isn't
+ * table. `fill-cluster`: writes zeroes behind the end of a file that was cut off inside of a table. `set-refcount`: changes recorded refcounts. `rebuild-refcounts`: writes a new refcount table with new blocks. `clear-flags`: the image isn't
  * marked as dirty or corrupt any more.
  */
 export type RepairStepKind =
@@ -11,6 +11,7 @@ export type RepairStepKind =
   | "set-entry"
   | "copy-cluster"
   | "move-snapshot-table"
+  | "fill-cluster"
   | "set-refcount"
   | "rebuild-refcounts"
   | "clear-flags";
