@@ -65,6 +65,24 @@ describe("an open bridge", () => {
     expect(bridge.resolve("../base")).toBe("/base");
   });
 
+  it("has no end where the storage behind it has none that anybody knows", async () => {
+    for (const bridge of [
+      open("endless"),
+      await SyncStorageBridge.open(built.fixture("storages"), options("endless")),
+    ]) {
+      expect(bridge.size).toBe(Infinity);
+      bridge.readSync(bytes(3), 2);
+      expect(bridge.size).toBe(Infinity);
+      // an answer that is more than "done"
+      expect(bridge.extentsSync(0, 10)).toHaveLength(1);
+      expect(bridge.size).toBe(Infinity);
+      await bridge.read(bytes(3), 2);
+      thrownBy(() => bridge.writeSync(bytes(1), -1));
+      expect(bridge.size).toBe(Infinity);
+      bridge[Symbol.dispose]();
+    }
+  });
+
   it("lacks what the storage behind it lacks, in both worlds", () => {
     using bridge = open("bare");
     for (const name of ["writeZeroes", "discard", "extents", "allocatedSize", "resize", "invalidate"] as const) {
@@ -274,6 +292,19 @@ it.each([
   expect(shown(thrownBy(() => bridge.flushSync()))).toMatchObject({ code: "ETIMEDOUT" });
   expect(shown(await rejectionOf(bridge.sync()))).toMatchObject({ code: "ETIMEDOUT" });
   await rejectionOf(bridge[Symbol.asyncDispose]());
+});
+
+/** Keeps this thread busy, which hears of nothing meanwhile. */
+function block(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+it("gives no worker up whose answer came in time while the caller was busy", async () => {
+  using bridge = plain({ size: 10 }, { timeout: 1500 });
+  const reading = [bridge.read(bytes(10), 0), bridge.read(bytes(10), 5)];
+  block(1700);
+  await Promise.all(reading);
+  bridge.flushSync();
 });
 
 it("fails all calls in flight when its worker ends, also those that wait for a buffer", async () => {

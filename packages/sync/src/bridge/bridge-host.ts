@@ -34,6 +34,7 @@ export class BridgeHost {
     if (id === 0) {
       this.#control.answer(answer);
     } else {
+      this.#control.countReply();
       this.#reply({ id, answer });
     }
   }

@@ -29,9 +29,10 @@ const syncSlot = 0;
 const asyncSlots = 4;
 
 interface PendingCall {
+  readonly call: BridgeCall;
   readonly resolve: (answer: BridgeAnswer) => void;
   readonly reject: (error: unknown) => void;
-  readonly timer: ReturnType<typeof setTimeout> | undefined;
+  timer: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** Why there are no answers any more. */
@@ -51,6 +52,8 @@ export class BridgeLink {
   readonly #timeout: number;
   readonly #thread: WorkerThread;
   #lastId = 0;
+  /** Messages that came from the worker, counted as it counts them. */
+  #replies = 0;
   #users = 1;
   #end: LinkEnd | undefined;
 
@@ -105,9 +108,14 @@ export class BridgeLink {
       this.#checkAlive(subject);
       const id = ++this.#lastId;
       this.#thread.post({ id, call });
-      const timer =
-        this.#timeout === Infinity ? undefined : setTimeout(() => this.#fail(this.#late(call)), this.#timeout);
-      this.#pending.set(id, { resolve, reject: (end) => reject(toError(end as LinkEnd, subject)), timer });
+      const pending: PendingCall = {
+        call,
+        resolve,
+        reject: (end) => reject(toError(end as LinkEnd, subject)),
+        timer: undefined,
+      };
+      this.#pending.set(id, pending);
+      this.#watch(pending, this.#timeout);
       this.#thread.hold(true);
     }).then(result);
   }
@@ -150,7 +158,24 @@ export class BridgeLink {
     return { slot: syncSlot, bytes: this.#slots.view(syncSlot, this.slotSize) };
   }
 
+  /** @param sent - how many messages the worker had sent when the call was late; the answer is among them, or comes too late */
+  #watch(pending: PendingCall, delay: number, sent?: number): void {
+    if (delay === Infinity) {
+      return;
+    }
+    pending.timer = setTimeout(() => {
+      const expected = sent ?? this.#control.replies;
+      // timers go off before messages are looked at that came while our thread was busy
+      if (((expected - this.#replies) | 0) > 0) {
+        this.#watch(pending, 1, expected);
+      } else {
+        this.#fail(this.#late(pending.call));
+      }
+    }, delay);
+  }
+
   #settle({ id, answer }: BridgeReply): void {
+    this.#replies = (this.#replies + 1) | 0;
     const pending = this.#pending.get(id);
     if (pending !== undefined) {
       this.#forget(id, pending);

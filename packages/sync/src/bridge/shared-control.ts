@@ -10,6 +10,8 @@ const startedWord = 4;
 // 64-bit words, behind them
 const sequenceWord = 3;
 const sizeWord = 4;
+// a 32-bit word again, behind those
+const repliesWord = 10;
 
 const wordBytes = 64;
 /** Bytes for an answer as text: room for any error, and for a list of some two thousand extents. */
@@ -38,7 +40,7 @@ export class SharedControl {
   /** @param memory - of {@link allocate} */
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.#words = new Int32Array(memory, 0, 5);
+    this.#words = new Int32Array(memory, 0, repliesWord + 1);
     this.#numbers = new Float64Array(memory, 0, 5);
     this.#bytes = new Uint8Array(memory);
   }
@@ -56,7 +58,7 @@ export class SharedControl {
 
   /** Caller: blocks until {@link start} was called. @returns `false`: not within `timeout` milliseconds */
   waitForStart(timeout: number): boolean {
-    return Atomics.wait(this.#words, startedWord, 0, timeout) !== "timed-out";
+    return Atomics.wait(this.#words, startedWord, 0, timeout) !== "timed-out" || this.#has(startedWord, 1);
   }
 
   /** Caller: from now on an answer is expected. Say so before asking. */
@@ -67,20 +69,19 @@ export class SharedControl {
   /** Caller: blocks until there is an answer. @param timeout - in milliseconds, `Infinity` for none */
   wait(timeout: number): WaitResult {
     // looked at after `begin`: who ends later wakes us up
-    if (this.hasEnded) {
-      return "ended";
+    const outcome = this.hasEnded ? "not-equal" : Atomics.wait(this.#words, stateWord, pending, timeout);
+    // a process that was stopped meanwhile is told that it is late, whatever has come
+    if (this.#has(stateWord, answered)) {
+      return "answered";
     }
-    if (Atomics.wait(this.#words, stateWord, pending, timeout) === "timed-out") {
-      return "timed-out";
-    }
-    return Atomics.load(this.#words, stateWord) === answered ? "answered" : "ended";
+    return outcome === "timed-out" && !this.hasEnded ? "timed-out" : "ended";
   }
 
   /** Caller: the answer that was waited for. */
   takeAnswer(): BridgeAnswer {
     const length = Atomics.load(this.#words, answerLengthWord);
     if (length > 0) {
-      return JSON.parse(this.#readText(wordBytes, length)) as BridgeAnswer;
+      return parse(this.#readText(wordBytes, length)) as BridgeAnswer;
     }
     return { sequence: this.#numbers[sequenceWord] ?? 0, size: this.#numbers[sizeWord] };
   }
@@ -93,6 +94,16 @@ export class SharedControl {
     const text = isShort ? undefined : this.#fit(answer);
     Atomics.store(this.#words, answerLengthWord, text === undefined ? 0 : this.#writeText(wordBytes, text));
     this.#wake(answered);
+  }
+
+  /** Worker: is about to send a message that answers a caller who isn't blocked. */
+  countReply(): void {
+    Atomics.add(this.#words, repliesWord, 1);
+  }
+
+  /** Messages that the worker has sent, or is about to; it counts on from 2^31 - 1 with -2^31. The other side may be too busy to have got them. */
+  get replies(): number {
+    return Atomics.load(this.#words, repliesWord);
   }
 
   /** Whoever watches over the worker, or the worker with its last breath: there are no more answers. The first reason stays. */
@@ -119,6 +130,10 @@ export class SharedControl {
       : (JSON.parse(this.#readText(wordBytes + answerBytes, length)) as PortableError);
   }
 
+  #has(word: number, value: number): boolean {
+    return Atomics.load(this.#words, word) === value;
+  }
+
   #wake(state: number): void {
     Atomics.compareExchange(this.#words, stateWord, pending, state);
     Atomics.notify(this.#words, stateWord);
@@ -128,7 +143,7 @@ export class SharedControl {
   #fit(answer: BridgeAnswer): Uint8Array {
     let { value } = answer;
     for (;;) {
-      const text = new TextEncoder().encode(JSON.stringify({ ...answer, value }));
+      const text = new TextEncoder().encode(stringify({ ...answer, value }));
       if (text.length <= answerBytes) {
         return text;
       }
@@ -136,7 +151,7 @@ export class SharedControl {
         const message = `an answer of ${String(text.length)} bytes: expected at most ${String(answerBytes)}`;
         const { sequence, size } = answer;
         const error: PortableError = { kind: "img", name: "ImgError", message, details: { code: "ERR_IMG_LIMIT" } };
-        return new TextEncoder().encode(JSON.stringify({ sequence, size, error }));
+        return new TextEncoder().encode(stringify({ sequence, size, error }));
       }
       value = value.slice(0, Math.ceil(value.length / 2));
     }
@@ -151,4 +166,20 @@ export class SharedControl {
     // a copy, because browsers decode no shared memory
     return new TextDecoder().decode(this.#bytes.slice(at, at + length));
   }
+}
+
+/** The key of an object that stands for a number which JSON has not. */
+const numberKey = "img:number";
+
+/** As JSON, but with numbers that aren't finite, such as the size of what nobody knows the end of; JSON would make `null` of them. */
+function stringify(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) =>
+    typeof each === "number" && !Number.isFinite(each) ? { [numberKey]: String(each) } : each,
+  );
+}
+
+function parse(text: string): unknown {
+  return JSON.parse(text, (_, each: unknown) =>
+    typeof each === "object" && each !== null && numberKey in each ? Number(each[numberKey]) : each,
+  );
 }
