@@ -10,6 +10,7 @@ export { InternalErrors } from "./errors/internal-errors.ts";
 export { describeImgError, reportError } from "./errors/report-error.ts";
 export { optionsHelp } from "./help/help-text.ts";
 export { imageSpec, type SpecifiedImage } from "./images/open-named.ts";
+export { requireWritable } from "./images/require-writable.ts";
 export { loadPlugins } from "./plugins/load-plugins.ts";
 export { Terminal } from "./terminal.ts";
 export { parseCacheMode, type CacheMode } from "./values/cache-mode.ts";

@@ -119,6 +119,12 @@ describe("blkdebug, next to qemu-io's", () => {
     expectSameDisk("a.qcow2");
   });
 
+  it("is described", () => {
+    const told = ({ stdout }: Answer): string => stdout.replace(/^disk size: .*\n/m, "");
+    const args = ["info", "blkdebug::a.qcow2"];
+    expect(told(ourImg(...args))).toBe(told(run("qemu-img", args, theirs)));
+  });
+
   it("changes states, and fails in one of them", () => {
     const lines = ["read 0 1k", "write 0 64k", "read 0 1k", "read 0 1k"];
     const options = ["-f", "raw", ...commands(...lines), "blkdebug:states.conf:a.raw"];

@@ -4,7 +4,17 @@ import type { BlockdevOptions, OptionValue } from "./blockdev-options.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import type { Plugins } from "../plugins/plugins.ts";
 import { BlockdevReader } from "./blockdev-reader.ts";
-import { commonOptions, fileDrivers, fileNode, isNbd, refuseLeft, unsupportedDriver } from "./file-node.ts";
+import {
+  commonOptions,
+  fileDrivers,
+  fileNode,
+  isNbd,
+  refuseLeft,
+  unsupportedDriver,
+  type FileNode,
+  type Unwritable,
+} from "./file-node.ts";
+import { imageSpecOf } from "./image-spec-of.ts";
 import type { BlockNode } from "./nodes/block-node.ts";
 import { blockNode } from "./nodes/block-nodes.ts";
 import { filterDrivers } from "./nodes/filter-drivers.ts";
@@ -15,14 +25,17 @@ import { nodeStorages } from "./nodes/node-storages.ts";
 export type BlockdevSpec = Pick<
   ImageSpec,
   "path" | "storages" | "format" | "direct" | "forceShare" | "lock" | "rawOffset" | "rawSize" | "backing" | "dataFile"
-> & {
-  /** The image is asked for as the bare file. */
-  readonly bare?: boolean;
-  /** The driver of the filter at the top. */
-  readonly filter?: string;
-  /** The options that make the image more than its file, as they were given. */
-  readonly shown?: Readonly<Record<string, OptionValue>>;
-};
+> &
+  Unwritable & {
+    /** Why the image below isn't to be written to, where its options are given, in QEMU's words. */
+    readonly backingUnwritable?: string;
+    /** The image is asked for as the bare file. */
+    readonly bare?: boolean;
+    /** The driver of the filter at the top. */
+    readonly filter?: string;
+    /** The options that make the image more than its file, as they were given. */
+    readonly shown?: Readonly<Record<string, OptionValue>>;
+  };
 
 /**
  * The image that `--image-opts` or `json:{…}` describes: a qcow2 or raw image, or one to be guessed, in a file or on a block device, with or without
@@ -58,11 +71,12 @@ export function blockdevSpec(options: BlockdevOptions, context: NodeContext, for
     );
   }
   const file = protocolNode(reader.takeUnder("file."), context);
+  const common = commonOptions(reader);
   const spec = {
     ...file,
-    ...commonOptions(reader),
+    ...common,
     ...(driver === undefined ? {} : { format: driver }),
-    ...layers(reader, context),
+    ...layers(reader, context, common),
   };
   const rest = driver === "raw" ? rawOptions(reader) : {};
   refuseLeft(reader, (key) => `Block format '${driver ?? "raw"}' does not support the option '${key}'`);
@@ -81,7 +95,12 @@ function protocolNode(options: BlockdevOptions, context: NodeContext): BlockdevS
 
 /** An image in a node. */
 export function nodeSpec(node: BlockNode, { storages }: Plugins): BlockdevSpec {
-  return { path: node.name, storages: { ...storages, ...nodeStorages(node) } };
+  const { name, unwritable } = node;
+  return {
+    path: name,
+    storages: { ...storages, ...nodeStorages(node) },
+    ...(unwritable === undefined ? {} : { unwritable }),
+  };
 }
 
 function surroundings(context: NodeContext): Parameters<typeof blockNode>[1] {
@@ -100,8 +119,12 @@ function rawOptions(reader: BlockdevReader): Pick<BlockdevSpec, "rawOffset" | "r
 }
 
 /** Backing image and data file, where they are given instead of those that the image names. */
-function layers(reader: BlockdevReader, context: NodeContext): Pick<BlockdevSpec, "backing" | "dataFile"> {
-  const layer: { backing?: ImageSpec | null; dataFile?: string } = {};
+function layers(
+  reader: BlockdevReader,
+  context: NodeContext,
+  { forceShare = context.forceShare }: Pick<FileNode, "forceShare">,
+): Pick<BlockdevSpec, "backing" | "backingUnwritable" | "dataFile" | "unwritable"> {
+  const layer: { backing?: ImageSpec | null; backingUnwritable?: string; dataFile?: string; unwritable?: string } = {};
   const none = reader.take("backing");
   if (none === null || none === "") {
     layer.backing = null;
@@ -109,7 +132,7 @@ function layers(reader: BlockdevReader, context: NodeContext): Pick<BlockdevSpec
     throw new CommandError(`Cannot find device='${String(none)}' nor node-name='${String(none)}'`);
   }
   if (reader.hasUnder("backing.")) {
-    layer.backing = blockdevSpec(reader.takeUnder("backing."), context);
+    Object.assign(layer, givenBacking(reader.takeUnder("backing."), { ...context, forceShare }));
   }
   if (reader.hasUnder("data-file.")) {
     const options: BlockdevOptions = new Map([["driver", "file"], ...reader.takeUnder("data-file.")]);
@@ -117,7 +140,28 @@ function layers(reader: BlockdevReader, context: NodeContext): Pick<BlockdevSpec
     if (filterDrivers.includes(String(driver))) {
       throw new CommandError(`the driver '${String(driver)}' isn't supported for data files [ERR_IMG_UNSUPPORTED]`);
     }
-    layer.dataFile = blockdevSpec(options, context).path;
+    const { path, unwritable } = blockdevSpec(options, context);
+    layer.dataFile = path;
+    if (unwritable !== undefined) {
+      layer.unwritable = unwritable;
+    }
   }
   return layer;
+}
+
+/** The image below, by options: it may open what the image above may, and in the same way. */
+function givenBacking(
+  options: BlockdevOptions,
+  context: NodeContext,
+): Pick<BlockdevSpec, "backing" | "backingUnwritable"> {
+  const { gate, forceShare } = context;
+  const own = new BlockdevReader(options);
+  // images below are read-only until something is committed to them; only their files can forbid that
+  own.boolean("read-only");
+  const described = blockdevSpec(own.takeUnder(""), context);
+  const { unwritable } = described;
+  return {
+    backing: { gate, ...(forceShare ? { forceShare } : {}), ...imageSpecOf(described) },
+    ...(unwritable === undefined ? {} : { backingUnwritable: unwritable }),
+  };
 }

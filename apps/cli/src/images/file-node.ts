@@ -14,7 +14,6 @@ export const fileDrivers: readonly string[] = ["file", "host_device"];
 /** Hints for a running machine: they don't change what an image contains, so there is nothing to do about them. */
 const withoutEffect = [
   "node-name",
-  "read-only",
   "auto-read-only",
   "discard",
   "detect-zeroes",
@@ -36,8 +35,17 @@ const withoutEffect = [
   "cache-clean-interval",
 ];
 
+/** Who writes has to know that nobody else does. */
+export const sharedReadOnly = "force-share=on can only be used with read-only images";
+
 /** What options say about a file. */
-export type FileNode = Pick<ImageSpec, "path" | "storages" | "direct" | "forceShare" | "lock">;
+export type FileNode = Pick<ImageSpec, "path" | "storages" | "direct" | "forceShare" | "lock"> & Unwritable;
+
+/** What options say against writing. */
+export interface Unwritable {
+  /** Why a node isn't to be written to, in QEMU's words. Absent: it may be. */
+  readonly unwritable?: string;
+}
 
 /** Says which drivers there are. */
 export function unsupportedDriver(driver: string, plugins: Plugins): CommandError {
@@ -91,14 +99,26 @@ function lockPolicy(reader: BlockdevReader): "on" | "off" | "auto" | undefined {
   }
 }
 
-/** Takes what every node has. */
-export function commonOptions(reader: BlockdevReader): Pick<FileNode, "direct" | "forceShare"> {
+/**
+ * Takes what every node has.
+ * @throws CommandError for values that make no sense, and for a writable node that others may write to as well
+ */
+export function commonOptions(reader: BlockdevReader): Pick<FileNode, "direct" | "forceShare" | "unwritable"> {
   for (const key of withoutEffect) {
     reader.take(key);
   }
   const direct = reader.boolean("cache.direct");
   const forceShare = reader.boolean("force-share");
-  return { ...(direct === undefined ? {} : { direct }), ...(forceShare === undefined ? {} : { forceShare }) };
+  const readOnly = reader.boolean("read-only");
+  if (forceShare === true && readOnly === false) {
+    throw new CommandError(sharedReadOnly);
+  }
+  const unwritable = readOnly === true ? "Block node is read-only" : forceShare === true ? sharedReadOnly : undefined;
+  return {
+    ...(direct === undefined ? {} : { direct }),
+    ...(forceShare === undefined ? {} : { forceShare }),
+    ...(unwritable === undefined ? {} : { unwritable }),
+  };
 }
 
 /** @throws CommandError for an option that nobody took */

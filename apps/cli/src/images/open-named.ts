@@ -4,6 +4,7 @@ import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { pluginFormats, pluginStorages } from "../plugins/plugin-options.ts";
+import { imageSpecOf } from "./image-spec-of.ts";
 import { nameImage, type NamedImage, type NameOptions } from "./image-name.ts";
 import { nodeOptions } from "./nodes/node-options.ts";
 import { standardInputName, type StandardInput } from "./standard-input.ts";
@@ -23,6 +24,10 @@ export interface SpecifiedImage extends NamedImage {
   readonly bare: boolean;
   /** The driver of the filter that it is asked for through, if there is one at the top. */
   readonly filter?: string | undefined;
+  /** Why it isn't to be written to, if its options say so. */
+  readonly unwritable?: string | undefined;
+  /** Why the image below it isn't, if its options say so. */
+  readonly backingUnwritable?: string | undefined;
   /** The formats to open it with. */
   readonly options: OpenImageOptions;
 }
@@ -51,13 +56,15 @@ export function imageSpec(
     ...(args.has("force-share") ? { forceShare: true } : {}),
     ...pluginStorages(args.plugins),
     ...more,
-    ...imageSpecOf(named),
+    ...imageSpecOf(named.spec),
   };
   return {
     ...named,
     spec,
     bare: named.spec.bare === true,
     filter: named.spec.filter,
+    unwritable: named.spec.unwritable,
+    backingUnwritable: named.spec.backingUnwritable,
     options: pluginFormats(args.plugins),
   };
 }
@@ -86,11 +93,6 @@ export function openAtOnce({ spec, options }: Pick<SpecifiedImage, "spec" | "opt
     }
     throw error;
   }
-}
-
-function imageSpecOf(named: NamedImage): ImageSpec {
-  const { bare: _bare, shown: _shown, filter: _filter, ...spec } = named.spec;
-  return spec;
 }
 
 function nameWithExitCode(name: string, options: NameOptions, exitCode: number | undefined): NamedImage {

@@ -3,6 +3,7 @@ import { openImage } from "@img/operations/node";
 import { openFailure } from "../errors/open-failure.ts";
 import { printable } from "../output/printable.ts";
 import type { Terminal } from "../terminal.ts";
+import { requireWritable } from "./require-writable.ts";
 import { openAtOnce, type SpecifiedImage } from "./open-named.ts";
 
 /**
@@ -10,6 +11,7 @@ import { openAtOnce, type SpecifiedImage } from "./open-named.ts";
  * @throws CommandError in qemu-img's words
  */
 export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
+  requireWritable(named.name, named.unwritable);
   try {
     const spec = { ...named.spec, writable: true, writeProbed: true };
     const image = openAtOnce({ ...named, spec }) ?? (await openImage(spec, named.options));

@@ -8,6 +8,7 @@ import { openFailure } from "../errors/open-failure.ts";
 import { filterDrivers } from "../images/nodes/filter-drivers.ts";
 import { protocolOptions } from "../images/nodes/protocol-options.ts";
 import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
+import { requireWritable } from "../images/require-writable.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { parseKeyValues } from "../values/key-values.ts";
 import type { IoOpenRequest } from "./io-session.ts";
@@ -128,6 +129,9 @@ async function opened(
   how: Pick<SpecifiedImage["spec"], "writable" | "direct" | "durable" | "forceShare">,
 ): Promise<FormatAccess> {
   try {
+    if (how.writable === true) {
+      requireWritable(named.name, named.unwritable);
+    }
     return await openImage({ ...named.spec, writeProbed: true, ...how }, named.options);
   } catch (error) {
     const failure = openFailure(error, named);

@@ -7,6 +7,7 @@ import { UsageError } from "../arguments/usage-error.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
+import { requireWritable } from "../images/require-writable.ts";
 import { checkText, planText, repairText } from "../output/check-text.ts";
 import { printable } from "../output/printable.ts";
 import { qemuJson, type Json } from "../output/qemu-json.ts";
@@ -88,6 +89,9 @@ async function repair({ named, output, context }: CheckRequest, mode: RepairMode
     throw new CommandError(
       `Could not open '${printable(named.name)}': force-share=on can only be used with read-only images`,
     );
+  }
+  if (!dryRun) {
+    requireWritable(named.name, named.unwritable);
   }
   const done: RepairedImageFile = await opened(named, () =>
     repairImageFile(named.spec, {

@@ -6,6 +6,7 @@ import { commitFailure } from "../errors/commit-failure.ts";
 import { openFailure } from "../errors/open-failure.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { closeAfter, warnOfGuessedRaw } from "../images/open-writable.ts";
+import { requireWritable } from "../images/require-writable.ts";
 import { optimizeLater } from "../start/optimize-later.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
@@ -34,6 +35,7 @@ export async function run(context: VerbContext): Promise<number> {
 }
 
 async function open(named: SpecifiedImage, base: string | undefined, terminal: Terminal): Promise<ImageWithBase> {
+  requireWritable(named.name, named.unwritable ?? named.backingUnwritable);
   try {
     const options = { ...named.options, ...(base === undefined ? {} : { base }) };
     return await openWithBase({ ...named.spec, writeProbed: true }, options);

@@ -12,6 +12,8 @@ import { openSnapshot } from "../images/open-snapshot.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
 import { beginsCompressed } from "../images/begins-compressed.ts";
 import { checkNewBacking } from "../images/check-new-backing.ts";
+import { imageSpecOf } from "../images/image-spec-of.ts";
+import { requireWritable } from "../images/require-writable.ts";
 import { useOneWriter } from "../images/use-one-writer.ts";
 import { printable } from "../output/printable.ts";
 import { progressLine } from "../output/progress-line.ts";
@@ -70,6 +72,7 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
     return convertToStream(context, request, sources);
   }
   const target = nameTarget(request, args);
+  requireWritable(target.name, target.spec.unwritable);
   const format = target.spec.format ?? request.targetFormat;
   const beside = mayWriteBeside && !compressed;
   await convert(context, request, sources, { ...target, spec: { ...target.spec, format } }, beside);
@@ -192,11 +195,12 @@ function convertTarget(
   { cache, createOptions, ...files }: TargetOptions,
   beside: boolean,
 ): ConvertTarget {
-  const { bare: _bare, shown: _shown, dataFile: given, ...spec } = target.spec;
+  const { dataFile: given, ...spec } = imageSpecOf(target.spec);
   const { backingFile, dataFile = given ?? undefined } = files;
   const direct = cache.direct || spec.direct === true;
   return {
     ...spec,
+    format: target.spec.format,
     direct,
     ...(beside || direct ? {} : { blocking: "always" }),
     createOptions,

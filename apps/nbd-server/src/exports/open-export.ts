@@ -1,4 +1,4 @@
-import { CommandError, openFailure, type SpecifiedImage } from "@img/cli";
+import { CommandError, openFailure, requireWritable, type SpecifiedImage } from "@img/cli";
 import { isImgError, type FormatAccess } from "@img/format-core";
 import { formatExport, type NbdExport } from "@img/nbd";
 import { openImage, type ImageSpec } from "@img/operations/node";
@@ -43,6 +43,9 @@ async function open(image: SpecifiedImage, traits: ExportTraits, writable: boole
     ...(use.durable ? {} : { durable: false }),
     ...(snapshot === undefined ? {} : { snapshot }),
   };
+  if (writable) {
+    requireWritable(image.name, image.unwritable);
+  }
   try {
     return await openImage(spec, image.options);
   } catch (error) {

@@ -63,7 +63,9 @@ export function* openImageThrough(spec: ImageSpec, formats: FormatRegistry, gate
       backing = yield* openImageIo(spec.backing, { formats });
     }
     const image = yield* openWith({ formats, gate, storage, spec, backing });
-    yield* watchRegions(storage, image.driver);
+    if (spec.inspect !== true) {
+      yield* watchRegions(storage, image.driver);
+    }
     return image;
   } catch (error) {
     yield* closeAfterFailure(storage);

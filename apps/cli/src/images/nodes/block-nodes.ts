@@ -28,8 +28,8 @@ import { formatNames } from "../../plugins/format-names.ts";
 import { pluginFormats } from "../../plugins/plugin-options.ts";
 import type { BlockdevOptions } from "../blockdev-options.ts";
 import { BlockdevReader } from "../blockdev-reader.ts";
-import type { BlockdevSpec } from "../blockdev-spec.ts";
-import { commonOptions, fileNode, refuseLeft } from "../file-node.ts";
+import { commonOptions, fileNode, refuseLeft, type FileNode, type Unwritable } from "../file-node.ts";
+import { imageSpecOf } from "../image-spec-of.ts";
 import { blkdebugOptions } from "./blkdebug-options.ts";
 import type { BlockNode } from "./block-node.ts";
 import { filterDrivers } from "./filter-drivers.ts";
@@ -37,7 +37,8 @@ import { nodeName } from "./node-name.ts";
 import type { NodeSurroundings } from "./node-context.ts";
 import { groupOf, takeLimits } from "./throttle-groups.ts";
 
-type OpenNode = BlockNode["open"];
+/** A node without its name. */
+type NamelessNode = Omit<BlockNode, "name">;
 
 const nullSize = 2 ** 30;
 
@@ -47,11 +48,10 @@ const nullSize = 2 ** 30;
  * @throws CommandError naming what isn't understood, in QEMU's words where it has some
  */
 export function blockNode(options: BlockdevOptions, surroundings: NodeSurroundings, name?: string): BlockNode {
-  const open = openNode(options, surroundings);
-  return { name: name ?? nodeName(options), open };
+  return { ...namelessNode(options, surroundings), name: name ?? nodeName(options) };
 }
 
-function openNode(options: BlockdevOptions, surroundings: NodeSurroundings): OpenNode {
+function namelessNode(options: BlockdevOptions, surroundings: NodeSurroundings): NamelessNode {
   const reader = new BlockdevReader(options);
   const driver = reader.string("driver") ?? "file";
   if (!filterDrivers.includes(driver)) {
@@ -59,13 +59,13 @@ function openNode(options: BlockdevOptions, surroundings: NodeSurroundings): Ope
       ? diskOpener(options, surroundings, (image) => new ImageStorage(image))
       : fileOpener(fileNode(reader, surroundings.plugins, driver), surroundings);
   }
-  const open = filterOpeners[driver]?.(reader, surroundings) ?? unknown(driver);
-  commonOptions(reader);
+  const { forceShare = surroundings.forceShare, unwritable } = commonOptions(reader);
+  const node = filterOpeners[driver]?.(reader, { ...surroundings, forceShare }) ?? unknown(driver);
   refuseLeft(reader, (key) => `Block protocol '${driver}' doesn't support the option '${key}'`);
-  return open;
+  return unwritable === undefined ? node : { ...node, unwritable };
 }
 
-type FilterOpener = (reader: BlockdevReader, surroundings: NodeSurroundings) => OpenNode;
+type FilterOpener = (reader: BlockdevReader, surroundings: NodeSurroundings) => NamelessNode;
 
 const filterOpeners: Readonly<Record<string, FilterOpener>> = {
   blkdebug: debugOpener,
@@ -80,10 +80,10 @@ function unknown(driver: string): never {
   throw new CommandError(`Unknown driver '${driver}'`);
 }
 
-function debugOpener(reader: BlockdevReader, surroundings: NodeSurroundings): OpenNode {
+function debugOpener(reader: BlockdevReader, surroundings: NodeSurroundings): NamelessNode {
   const { rules, limits } = blkdebugOptions(reader);
-  const openChild = openNode(takeImage(reader, surroundings), surroundings);
-  return decorated(openChild, (inner) => {
+  const child = namelessNode(takeImage(reader, surroundings), surroundings);
+  return decorated(child, (inner) => {
     const debug = new DebugStorage(inner, { rules: new DebugRules(rules), breakpoints: new Breakpoints() });
     return isLimiting(limits) ? new LimitedStorage(debug, limits) : debug;
   });
@@ -104,19 +104,21 @@ function isLimiting({ limits = {}, ...most }: LimitedStorageOptions): boolean {
   return Object.keys(limits).length + Object.keys(most).length > 0;
 }
 
-function nullOpener(reader: BlockdevReader): OpenNode {
+function nullOpener(reader: BlockdevReader): NamelessNode {
   const size = reader.size("size") ?? nullSize;
   const latency = (reader.size("latency-ns") ?? 0) / 1e6;
   // what isn't zero in QEMU is whatever was in memory
   reader.boolean("read-zeroes");
   reader.take("filename");
-  return function* () {
-    const storage = new FixedStorage(new NullStorage(size));
-    return latency === 0 ? storage : new DelayedStorage(storage, latency);
+  return {
+    *open() {
+      const storage = new FixedStorage(new NullStorage(size));
+      return latency === 0 ? storage : new DelayedStorage(storage, latency);
+    },
   };
 }
 
-function throttleOpener(reader: BlockdevReader, surroundings: NodeSurroundings): OpenNode {
+function throttleOpener(reader: BlockdevReader, surroundings: NodeSurroundings): NamelessNode {
   const name = reader.string("throttle-group");
   const own = reader.hasUnder("limits.") ? groupOf(takeLimits(reader, "limits.")) : undefined;
   if (name === undefined && own === undefined) {
@@ -126,11 +128,11 @@ function throttleOpener(reader: BlockdevReader, surroundings: NodeSurroundings):
   if (group === undefined) {
     throw new CommandError(`Throttle group '${name ?? ""}' does not exist`);
   }
-  const openChild = openNode(takeChild(reader, "file"), surroundings);
-  return decorated(openChild, (inner) => new ThrottledStorage(inner, group));
+  const child = namelessNode(takeChild(reader, "file"), surroundings);
+  return decorated(child, (inner) => new ThrottledStorage(inner, group));
 }
 
-function compressOpener(reader: BlockdevReader, surroundings: NodeSurroundings): OpenNode {
+function compressOpener(reader: BlockdevReader, surroundings: NodeSurroundings): NamelessNode {
   const child = takeChild(reader, "file");
   const driver = String(child.get("driver") ?? "file");
   const refuse = (): never => {
@@ -144,14 +146,14 @@ function compressOpener(reader: BlockdevReader, surroundings: NodeSurroundings):
   );
 }
 
-function copyOnReadOpener(reader: BlockdevReader, surroundings: NodeSurroundings): OpenNode {
+function copyOnReadOpener(reader: BlockdevReader, surroundings: NodeSurroundings): NamelessNode {
   if (reader.take("bottom") !== undefined) {
     throw new CommandError("the option 'bottom' of copy-on-read isn't supported [ERR_IMG_UNSUPPORTED]");
   }
   const child = takeChild(reader, "file");
   if (!formatNames(surroundings.plugins).includes(String(child.get("driver") ?? "file"))) {
     // there is nothing below a file
-    return openNode(child, surroundings);
+    return namelessNode(child, surroundings);
   }
   return diskOpener(child, surroundings, (image) => new CopyOnReadStorage(image));
 }
@@ -169,23 +171,26 @@ function takeChild(reader: BlockdevReader, key: string): BlockdevOptions {
 }
 
 /** Opens what lies below, and puts `decorate`'s storage before it. */
-function decorated(open: OpenNode, decorate: (inner: Storage) => Storage): OpenNode {
-  return function* (options) {
-    const inner = yield* open(options);
-    try {
-      return decorate(inner);
-    } catch (error) {
-      yield* closeAfterFailure(inner);
-      throw error instanceof RangeError ? new ImgError("EINVAL", error.message) : error;
-    }
+function decorated(node: NamelessNode, decorate: (inner: Storage) => Storage): NamelessNode {
+  return {
+    ...node,
+    *open(options) {
+      const inner = yield* node.open(options);
+      try {
+        return decorate(inner);
+      } catch (error) {
+        yield* closeAfterFailure(inner);
+        throw error instanceof RangeError ? new ImgError("EINVAL", error.message) : error;
+      }
+    },
   };
 }
 
-function fileOpener(spec: Omit<BlockdevSpec, "format">, surroundings: NodeSurroundings): OpenNode {
+function fileOpener(spec: FileNode, surroundings: NodeSurroundings): NamelessNode {
   const { path, storages = {}, direct = false, lock } = spec;
   const forceShare = surroundings.forceShare || spec.forceShare === true;
   const foreign = openerForLocation(path, storages);
-  return ({ writable }): Io<Storage> => {
+  const open = ({ writable }: { readonly writable: boolean }): Io<Storage> => {
     if (foreign !== undefined) {
       return foreign.open(path, { writable });
     }
@@ -202,6 +207,11 @@ function fileOpener(spec: Omit<BlockdevSpec, "format">, surroundings: NodeSurrou
       sync: () => FileStorage.openSync(path, options),
     });
   };
+  return { open, ...unwritableOf(spec) };
+}
+
+function unwritableOf({ unwritable }: Unwritable): Unwritable {
+  return unwritable === undefined ? {} : { unwritable };
 }
 
 /** Opens an image, for its disk. */
@@ -209,17 +219,21 @@ function diskOpener(
   options: BlockdevOptions,
   surroundings: NodeSurroundings,
   show: (image: FormatAccess) => Storage,
-): OpenNode {
-  const { bare: _bare, shown: _shown, filter: _filter, ...spec } = surroundings.describe(options);
+): NamelessNode {
+  const described = surroundings.describe(options);
+  const spec = imageSpecOf(described);
   const { gate, forceShare, plugins } = surroundings;
   const shared = forceShare ? { forceShare } : {};
-  return function* ({ writable }) {
-    const image = yield* openImageIo({ gate, ...shared, ...spec, writable }, pluginFormats(plugins));
-    try {
-      return show(image);
-    } catch (error) {
-      yield* image.io.close();
-      throw error;
-    }
+  return {
+    ...unwritableOf(described),
+    *open({ writable }) {
+      const image = yield* openImageIo({ gate, ...shared, ...spec, writable }, pluginFormats(plugins));
+      try {
+        return show(image);
+      } catch (error) {
+        yield* image.io.close();
+        throw error;
+      }
+    },
   };
 }
