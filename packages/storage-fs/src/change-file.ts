@@ -1,16 +1,15 @@
 import type { Io } from "@img/format-core";
 import { callHost, type HostCall } from "./host-call.ts";
-import { isUnsupported } from "./native/native-calls.ts";
+import { failure, isRefused, isUnsupported } from "./native/native-calls.ts";
 import { nativeError } from "./native/native-error.ts";
 import type { Change, OpenFile } from "./open-file.ts";
 
 const EINTR = -4;
-const EINVAL = -22;
 
 /**
  * Makes a system call that changes how a file is laid out.
  *
- * @returns whether the host could do it; if not, nothing has changed
+ * @returns whether the host could do it, and would; if not, nothing has changed
  * @throws the host's error if it tried and failed
  */
 export function* changeFile(file: OpenFile, change: Change, call: HostCall<number> | undefined): Io<boolean> {
@@ -24,11 +23,15 @@ export function* changeFile(file: OpenFile, change: Change, call: HostCall<numbe
   if (result >= 0) {
     return true;
   }
+  if (isRefused(result)) {
+    // writing is another matter, and says best what is wrong if it isn't; the next time, the host may do it
+    return false;
+  }
   if (!isUnsupported(result)) {
     throw nativeError(result, change);
   }
   // EINVAL may be about this range only
-  if (result !== EINVAL) {
+  if (result !== failure.EINVAL) {
     file.refused.add(change);
   }
   return false;

@@ -1,6 +1,6 @@
 import type { Io } from "@img/format-core";
 import { callHost } from "./host-call.ts";
-import { failure, isUnsupported } from "./native/native-calls.ts";
+import { failure, isRefused, isUnsupported } from "./native/native-calls.ts";
 import { nativeError } from "./native/native-error.ts";
 import type { OpenFile } from "./open-file.ts";
 
@@ -33,7 +33,7 @@ export function* copyFileRange(file: OpenFile, source: FileRange, offset: number
       continue;
     }
     // nothing: the other file ends here
-    if (result === 0 || result === failure.EXDEV || isUnsupported(result)) {
+    if (result === 0 || result === failure.EXDEV || isUnsupported(result) || isRefused(result)) {
       break;
     }
     if (result < 0) {

@@ -1,9 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runAsync, runSync, storageExtents, zeroStorage, type Extent } from "@img/format-core";
+import { discardStorage, runAsync, runSync, storageExtents, zeroStorage, type Extent } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FileStorage } from "../src/index.ts";
+import { loadNative } from "../src/native/load-native.ts";
+import { failure } from "../src/native/native-calls.ts";
 import { pattern, readBytes, writeBytes } from "./support/bytes.ts";
 import { hasNative, places, scratch, variants } from "./support/places.ts";
 
@@ -201,5 +204,75 @@ describe("without the native helper", () => {
     expect(Buffer.compare(await readBytes(storage, 0, 10 * block), pattern(10 * block))).toBe(0);
     expect(await storage.extents(0, 20 * block)).toEqual([]);
     await storage.close();
+  });
+});
+
+const laidOut = ["zeroRange", "punchHole", "allocate", "discardDevice"] as const;
+
+describe.runIf(hasNative)("a host that won't change how a file is laid out", () => {
+  const directory = scratch();
+
+  it.each(["EBUSY", "EPERM", "ETXTBSY", "EOPNOTSUPP", "ENODEV", "EINVAL"] as const)(
+    "says %s, and the zeroes are written",
+    async (code) => {
+      const path = join(directory, code);
+      writeFileSync(path, pattern(10 * block));
+      const storage = await FileStorage.open(path, { writable: true });
+      const native = loadNative()!;
+      const answer = { sync: () => failure[code], async: () => Promise.resolve(failure[code]) };
+      const spies = laidOut.map((name) => vi.spyOn(native, name).mockReturnValue(answer));
+      const expected = pattern(12 * block).fill(0, 10 * block);
+      expected.set(pattern(10 * block));
+      try {
+        for (const [start, allocate] of [
+          [1, false],
+          [5, true],
+        ] as const) {
+          await runAsync(zeroStorage(storage, start * block, 2 * block, { allocate }));
+          runSync(zeroStorage(storage, (start + 2) * block, block, { allocate }));
+          expected.fill(0, start * block, (start + 3) * block);
+        }
+        await runAsync(discardStorage(storage, 0, block));
+        await storage.resize(12 * block, "allocate");
+      } finally {
+        for (const spy of spies) spy.mockRestore();
+      }
+      expect(Buffer.compare(readFileSync(path), expected)).toBe(0);
+      const { blocks } = statSync(path);
+      await storage.discard(0, 8 * block);
+      // what the host doesn't do now it may do later, unless it has no way to
+      expect(statSync(path).blocks < blocks).toBe(code !== "EOPNOTSUPP" && code !== "ENODEV");
+      await storage.close();
+    },
+  );
+
+  it("fails with what isn't about the layout", async () => {
+    const path = join(directory, "full");
+    writeFileSync(path, pattern(block));
+    const storage = await FileStorage.open(path, { writable: true });
+    const spy = vi.spyOn(loadNative()!, "punchHole").mockReturnValue({ sync: () => -28, async: async () => -28 });
+    try {
+      expect(() => runSync(zeroStorage(storage, 0, block))).toThrow(expect.objectContaining({ code: "ENOSPC" }));
+    } finally {
+      spy.mockRestore();
+      await storage.close();
+    }
+  });
+
+  it("is one whose file may only get longer", async ({ skip }) => {
+    const path = join(directory, "append-only");
+    writeFileSync(path, pattern(4 * block));
+    const storage = await FileStorage.open(path, { writable: true });
+    try {
+      if (spawnSync("chattr", ["+a", path]).status !== 0) {
+        skip("the file system has no such files");
+      }
+      await runAsync(zeroStorage(storage, block, block));
+      const expected = pattern(4 * block).fill(0, block, 2 * block);
+      expect(Buffer.compare(readFileSync(path), expected)).toBe(0);
+    } finally {
+      spawnSync("chattr", ["-a", path]);
+      await storage.close();
+    }
   });
 });

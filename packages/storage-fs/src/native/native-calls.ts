@@ -57,13 +57,16 @@ export interface NativeCalls {
 
 /** errno values that matter here, negated as {@link NativeCalls} gives them. They are the same on all architectures that the helper runs on. */
 export const failure = {
+  EPERM: -1,
   ENXIO: -6,
   EAGAIN: -11,
   EACCES: -13,
+  EBUSY: -16,
   EXDEV: -18,
   ENODEV: -19,
   EINVAL: -22,
   ENOTTY: -25,
+  ETXTBSY: -26,
   ENOLCK: -37,
   ENOSYS: -38,
   EOPNOTSUPP: -95,
@@ -78,4 +81,12 @@ export function isUnsupported(result: number): boolean {
     result === failure.ENOTTY ||
     result === failure.EINVAL
   );
+}
+
+/**
+ * Whether the host says that it won't do this to a file now, which it may still let be written: a device whose pages are in use, a file that may only
+ * get longer or is sealed, one that is swapped to.
+ */
+export function isRefused(result: number): boolean {
+  return result === failure.EBUSY || result === failure.EPERM || result === failure.ETXTBSY;
 }
