@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { statSync, type Stats } from "node:fs";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import type { ConvertRequest } from "./convert-request.ts";
@@ -13,8 +13,17 @@ export function isStream({ target, skipCreate }: ConvertRequest): boolean {
   if (skipCreate || target.startsWith("json:")) {
     return false;
   }
-  const stat = statSync(target, { throwIfNoEntry: false });
-  return stat?.isFIFO() === true || (target === "/dev/stdout" && stat?.isSocket() === true);
+  const stats = statsOf(target);
+  return stats?.isFIFO() === true || (target === "/dev/stdout" && stats?.isSocket() === true);
+}
+
+/** `undefined`: there is nothing, or the name can't be looked up, which is told by whoever needs to. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

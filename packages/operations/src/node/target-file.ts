@@ -1,29 +1,33 @@
 import { randomBytes } from "node:crypto";
-import {
-  accessSync,
-  chmodSync,
-  chownSync,
-  constants,
-  realpathSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  type Stats,
-} from "node:fs";
+import { renameSync, unlinkSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { closeStorage, type Io, type Storage } from "@img/format-core";
+import {
+  closeAfterFailure,
+  closeStorage,
+  ImgError,
+  isImgError,
+  syncStorage,
+  type Io,
+  type Storage,
+} from "@img/format-core";
 import type { FileOpenOptions, FileStorage } from "@img/storage-fs";
 import { askHost } from "./ask-host.ts";
+import { copyFile } from "./copy-file.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import type { SharedFile } from "./copy-threads.ts";
 import { createFile } from "./create-file.ts";
-import { access, chmod, chown, realpath, rename, stat, unlink } from "./host-files.ts";
+import { rename, unlink } from "./host-files.ts";
+import { likeBefore } from "./like-before.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";
+import { findTarget, replaceablePath } from "./target-name.ts";
 
 /** Bytes that are written before the disk is to begin with them: less than the host lets pile up, more than makes requests small. */
 const writeBehind = 16 * 1024 * 1024;
+
+/** Bytes of a file's name that the name of the one beside it begins with: some file systems have room for 143 only. */
+const longestBeginning = 100;
 
 type FileOptions = Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "writeBehind">;
 
@@ -35,6 +39,12 @@ interface PrepareOptions {
   readonly sync: boolean;
 }
 
+/** How a {@link TargetFile} is finished. */
+interface PublishOptions {
+  /** Make it durable. */
+  readonly sync: boolean;
+}
+
 /**
  * The file that a conversion writes, and what becomes of it: nothing that was there is lost until the conversion has succeeded, and
  * nothing half done stays when it fails.
@@ -42,7 +52,8 @@ interface PrepareOptions {
  * - What doesn't exist is created, and removed after a failure.
  * - A file that exists stays as it is until a new one beside it is complete, which then takes its name, owner and permissions. Until
  *   then there must be room for both.
- * - Block devices, files with several names (hard links) and files in directories where nothing can be created are written in place.
+ * - Block devices, files with several names (hard links), files that are mounted, and files in directories where nothing can be created, or where we may
+ *   not rename what is others' (the sticky bit), are written in place. So is, at the end, a file whose name the host doesn't let go for another reason.
  */
 export class TargetFile {
   /** Where the data goes. */
@@ -53,13 +64,18 @@ export class TargetFile {
   readonly isFresh: boolean;
   /** What another thread needs to write to it too, while {@link storage} is open. */
   readonly shared: SharedFile;
-  readonly #publish: () => Io<void>;
+  readonly #publish: (options: PublishOptions) => Io<void>;
   readonly #discard: () => Io<void>;
 
   private constructor(
     storage: FileStorage,
     path: string,
-    parts: { options: FileOptions; isFresh: boolean; publish: () => Io<void>; discard: () => Io<void> },
+    parts: {
+      readonly options: FileOptions;
+      readonly isFresh: boolean;
+      readonly publish: (options: PublishOptions) => Io<void>;
+      readonly discard: () => Io<void>;
+    },
   ) {
     const { direct, native, writeBehind: behind } = parts.options;
     this.storage = storage;
@@ -83,17 +99,18 @@ export class TargetFile {
    * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources; else as `FileStorage.open` and `create`
    */
   static *prepare(target: ConvertTarget, { sources, sync }: PrepareOptions): Io<TargetFile> {
-    const { path } = target;
     const options = fileOptions(target, sync);
-    const found = yield* statIfExists(path);
+    const { path, found } = yield* findTarget(target.path);
     if (found === undefined) {
       const storage = yield* createFile(path, options);
       return new TargetFile(storage, path, { options, isFresh: true, publish: nothing, discard: () => remove(path) });
     }
     yield* refuseSources(path, sources);
-    return found.isFile() && found.nlink === 1 && (yield* canCreateBeside(path))
-      ? yield* TargetFile.#beside(path, found, options)
-      : yield* TargetFile.#inPlace(path, found, options);
+    const replaceable = yield* replaceablePath(path, found);
+    return (
+      (replaceable === undefined ? undefined : yield* TargetFile.#beside(replaceable, found, options)) ??
+      (yield* TargetFile.#inPlace(path, found, options))
+    );
   }
 
   static *#inPlace(path: string, found: Stats, options: FileOptions): Io<TargetFile> {
@@ -104,24 +121,36 @@ export class TargetFile {
     return new TargetFile(storage, path, { options, isFresh, publish: nothing, discard: nothing });
   }
 
-  static *#beside(name: string, found: Stats, options: FileOptions): Io<TargetFile> {
-    const path = yield* realPath(name);
+  /** @returns `undefined`: there can't be a file beside it */
+  static *#beside(path: string, found: Stats, options: FileOptions): Io<TargetFile | undefined> {
     // held until the end: whoever uses the old file keeps us away, and we them
     const old = yield* openFile(path, { ...options, direct: false, writable: true });
     try {
-      const part = join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(6).toString("hex")}.part`);
-      const storage = yield* createFile(part, { ...options, mode: 0o600 });
+      const part = join(dirname(path), `.${shortened(basename(path))}.${randomBytes(6).toString("hex")}.part`);
+      const storage = yield* createPart(part, options);
+      if (storage === undefined) {
+        yield* closeStorage(old);
+        return undefined;
+      }
+      let isWanted = false;
       return new TargetFile(storage, part, {
         options,
         isFresh: true,
-        *publish() {
-          yield* likeBefore(part, found);
-          yield* move(part, path);
+        *publish({ sync }) {
+          try {
+            yield* likeBefore(part, found);
+            yield* move(part, path);
+          } catch {
+            isWanted = true;
+            yield* replaceContents(old, part, sync);
+            isWanted = false;
+            yield* remove(part);
+          }
           yield* closeStorage(old);
         },
         *discard() {
           try {
-            yield* remove(part);
+            if (!isWanted) yield* remove(part);
           } finally {
             yield* closeStorage(old);
           }
@@ -137,8 +166,8 @@ export class TargetFile {
    * The data is complete and the storage closed: makes it what the target's name means.
    * @param options - `sync`: also make the name durable, where the host can
    */
-  *publish(options: { readonly sync: boolean }): Io<void> {
-    yield* this.#publish();
+  *publish(options: PublishOptions): Io<void> {
+    yield* this.#publish(options);
     if (options.sync) {
       yield* syncDirectory(dirname(this.path));
     }
@@ -158,44 +187,41 @@ function* nothing(): Io<void> {
   // the file is where it belongs already
 }
 
-function* statIfExists(path: string): Io<Stats | undefined> {
+/** Letters at the beginning of a name, few enough that file systems have room for more. */
+function shortened(name: string): string {
+  let text = "";
+  for (const letter of name) {
+    if (Buffer.byteLength(text + letter) > longestBeginning) break;
+    text += letter;
+  }
+  return text;
+}
+
+/** @returns `undefined`: the host doesn't let us, which needn't keep us from writing the file that is there */
+function* createPart(part: string, options: FileOptions): Io<FileStorage | undefined> {
   try {
-    return yield* askHost(
-      path,
-      () => stat(path),
-      () => statSync(path),
-    );
+    return yield* createFile(part, { ...options, mode: 0o600 });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+    if (isImgError(error) && ["EACCES", "EPERM", "EROFS", "ENAMETOOLONG"].includes(error.code)) {
       return undefined;
     }
     throw error;
   }
 }
 
-function* canCreateBeside(path: string): Io<boolean> {
+/** Where the host doesn't let a complete file take another one's name: copies what is in it. */
+function* replaceContents(old: FileStorage, part: string, sync: boolean): Io<void> {
   try {
-    const directory = dirname(yield* realPath(path));
-    const mode = constants.W_OK | constants.X_OK;
-    yield* askHost(
-      directory,
-      () => access(directory, mode),
-      () => {
-        accessSync(directory, mode);
-      },
-    );
-    return true;
-  } catch {
-    return false;
+    yield* copyFile(part, old, { lock: "off" });
+    if (sync) {
+      yield* syncStorage(old);
+    }
+  } catch (cause) {
+    yield* closeAfterFailure(old);
+    const code = isImgError(cause) ? cause.code : "ERR_IMG_IO";
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ImgError(code, `${reason}; all of the new file is in ${part}`, { subject: old.label, cause });
   }
-}
-
-function realPath(path: string): Io<string> {
-  return askHost(
-    path,
-    () => realpath(path),
-    () => realpathSync.native(path),
-  );
 }
 
 function move(from: string, to: string): Io<void> {
@@ -216,37 +242,6 @@ function remove(path: string): Io<void> {
       unlinkSync(path);
     },
   );
-}
-
-/**
- * Gives a new file the owner and the permissions of the one that it replaces, as far as we may: where it can't have the group, our own doesn't get what that one
- * was allowed.
- */
-function* likeBefore(path: string, { uid, gid, mode }: Stats): Io<void> {
-  let permissions = mode & 0o7777;
-  try {
-    yield* askHost(
-      path,
-      () => chown(path, uid, gid),
-      () => {
-        chownSync(path, uid, gid);
-      },
-    );
-  } catch (error) {
-    if (!isPermission(error)) throw error;
-    permissions &= 0o707;
-  }
-  yield* askHost(
-    path,
-    () => chmod(path, permissions),
-    () => {
-      chmodSync(path, permissions);
-    },
-  );
-}
-
-function isPermission(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "EPERM" || error.code === "EINVAL");
 }
 
 /** @param sync - the file is going to be made durable: the disk may begin while there is more to write */

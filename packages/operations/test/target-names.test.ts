@@ -1,0 +1,131 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { convertImages, convertImagesSync, type ConvertImagesOptions } from "../src/node.ts";
+
+const disk = Buffer.alloc(1024 * 1024, "all kinds of bytes ");
+const root = mkdtempSync(join(tmpdir(), "img-names-"));
+let directory: string;
+
+const at = (name: string): string => join(directory, name);
+
+beforeAll(() => {
+  writeFileSync(join(root, "disk.raw"), disk);
+});
+beforeEach(() => {
+  directory = mkdtempSync(join(root, "case-"));
+});
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** Both worlds: a target's name means the same. */
+const conversions: readonly (readonly [string, (options: ConvertImagesOptions) => unknown])[] = [
+  ["convertImages", convertImages],
+  ["convertImagesSync", async (options) => convertImagesSync(options)],
+];
+
+function options(target: string, source = join(root, "disk.raw")): ConvertImagesOptions {
+  return {
+    sources: [{ path: source, format: source.endsWith("raw") ? "raw" : "qcow2" }],
+    target: { path: at(target), format: "raw" },
+    threads: 1,
+  };
+}
+
+/** An image that fails when it is read. */
+function damaged(): string {
+  const path = join(root, "damaged.qcow2");
+  execFileSync("qemu-img", ["convert", "-c", "-f", "raw", "-O", "qcow2", join(root, "disk.raw"), path]);
+  const image = readFileSync(path);
+  writeFileSync(path, image.fill(0xff, 5 * 65536));
+  return path;
+}
+
+function mountedOver(name: string, body: () => Promise<void>): Promise<void> {
+  execFileSync("mount", ["--bind", at("mounted"), at(name)]);
+  return body().finally(() => execFileSync("umount", [at(name)]));
+}
+
+function canMount(): boolean {
+  const [from, to] = [join(root, "from"), join(root, "a place")];
+  writeFileSync(from, "");
+  writeFileSync(to, "");
+  const mounted = spawnSync("mount", ["--bind", from, to]).status === 0;
+  if (mounted) spawnSync("umount", [to]);
+  return mounted;
+}
+
+describe.each(conversions)("%s", (_name, convert) => {
+  it("makes the file that a link leads to, and keeps the link", async () => {
+    mkdirSync(at("elsewhere"));
+    symlinkSync("elsewhere/link", at("link"));
+    symlinkSync("file.raw", at("elsewhere/link"));
+    await convert(options("link"));
+    expect(readFileSync(at("elsewhere/file.raw")).equals(disk)).toBe(true);
+    expect([readlinkSync(at("link")), readlinkSync(at("elsewhere/link"))]).toEqual(["elsewhere/link", "file.raw"]);
+  });
+
+  it("removes that file again after a failure, and keeps the link", async () => {
+    symlinkSync("file.raw", at("link"));
+    await expect(convert(options("link", damaged()))).rejects.toMatchObject({ code: "ERR_IMG_CORRUPT" });
+    expect(readdirSync(directory)).toEqual(["link"]);
+  });
+
+  it.each([
+    ["a loop of links", "loop", "ELOOP"],
+    ["a name below a file", "file/x", "ENOTDIR"],
+    ["a name that is too long", "x".repeat(256), "ENAMETOOLONG"],
+    ["a link into a directory that isn't there", "astray", "ENOENT"],
+    ["a link to a name that only a directory can have", "slash", "EEXIST"],
+  ])("refuses %s by the host's code", async (_what, name, code) => {
+    symlinkSync("loop", at("loop"));
+    symlinkSync("nowhere/file", at("astray"));
+    symlinkSync("nowhere/", at("slash"));
+    writeFileSync(at("file"), "");
+    await expect(convert(options(name))).rejects.toMatchObject({ code, name: "ImgError" });
+    expect(readdirSync(directory).sort()).toEqual(["astray", "file", "loop", "slash"]);
+  });
+
+  it.each([
+    ["255 letters", "x".repeat(255)],
+    ["85 letters of three bytes", "あ".repeat(85)],
+    ["63 letters of four bytes", "😀".repeat(63)],
+  ])("replaces a file whose name has %s", async (_what, name) => {
+    writeFileSync(at(name), "what was there");
+    const before = lstatSync(at(name)).ino;
+    await convert(options(name));
+    expect(readFileSync(at(name)).equals(disk)).toBe(true);
+    expect(lstatSync(at(name)).ino).not.toBe(before);
+    expect(readdirSync(directory)).toEqual([name]);
+  });
+
+  it.skipIf(!canMount()).each(["target", "a target\\ of\tits own"])(
+    "writes a mounted file in place: %j",
+    async (name) => {
+      writeFileSync(at("mounted"), "what was there");
+      writeFileSync(at(name), "below");
+      const before = statSync(at("mounted")).ino;
+      await mountedOver(name, async () => {
+        await convert(options(name));
+      });
+      expect(readFileSync(at("mounted")).equals(disk)).toBe(true);
+      expect(statSync(at("mounted")).ino).toBe(before);
+      expect(readFileSync(at(name), "utf8")).toBe("below");
+      expect(readdirSync(directory).sort()).toEqual([name, "mounted"].sort());
+    },
+  );
+});
