@@ -519,5 +519,30 @@ describe("AlignedBuffer", () => {
     expect([buffer.length, buffer.byteOffset, buffer.every((byte) => byte === 0)]).toEqual([100_000, 0, true]);
     expect(buffer.subarray(512)).toBeInstanceOf(AlignedBuffer);
     expect(AlignedBuffer.allocate(0).length).toBe(0);
+    const view = new Uint8Array(buffer.buffer, 4096, 10);
+    expect([buffer, buffer.subarray(512), view].map((each) => AlignedBuffer.backs(each))).toEqual([true, true, true]);
+  });
+
+  it("isn't what copies of it are, nor what else has its class", async () => {
+    const limits = { request: 512, memory: 512, zero: 512, discard: 512 };
+    const watched = new WatchedStorage(new MemoryStorage(pattern(8192), { limits }));
+    const buffer = AlignedBuffer.allocate(8192);
+    const others = [
+      buffer.slice(512, 1024),
+      buffer.map(() => 1).subarray(0, 512),
+      new AlignedBuffer(new ArrayBuffer(512)),
+    ];
+    for (const other of others) {
+      expect(AlignedBuffer.backs(other)).toBe(false);
+      other.fill(7);
+      await runAsync(writeStorage(watched, IoVector.single(other), 512));
+      await runAsync(readStorage(watched, IoVector.single(other), 1024));
+      expectBytes(other, pattern(8192).subarray(1024, 1536));
+    }
+    expect(watched.calls).toHaveLength(6);
+    for (const call of [...watched.of("read"), ...watched.of("write")]) {
+      expect(call.vector.buffers.every((each) => AlignedBuffer.backs(each))).toBe(true);
+    }
+    expectBytes(watched.inner.toUint8Array().subarray(512, 1024), new Uint8Array(512).fill(7));
   });
 });

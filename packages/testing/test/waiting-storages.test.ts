@@ -1,4 +1,4 @@
-import { isSyncStorage, MemoryStorage, NullStorage } from "@img/format-core";
+import { AlignedBuffer, isSyncStorage, MemoryStorage, NullStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { describe, expect, it } from "vitest";
 import { AlignedStorage, AsyncStorage, DelayStorage } from "../src/index.ts";
@@ -90,6 +90,8 @@ describe("AlignedStorage", () => {
   it("wants memory that is known to be aligned", () => {
     const strict = new AlignedStorage(new MemoryStorage(), 4096);
     expect(() => strict.write(bytes(4096), 0)).toThrow(/aligned memory/);
+    const copy = AlignedBuffer.allocate(4096).slice();
+    expect(() => strict.write(IoVector.single(copy), 0)).toThrow(/aligned memory/);
   });
 
   it("refuses limits that aren't powers of two", () => {

@@ -11,5 +11,5 @@ export function isAlignedRequest(limits: StorageLimits, vector: IoVector, offset
     return false;
   }
   // JavaScript doesn't tell addresses: beyond what every allocation has, only our own memory is known to be aligned
-  return limits.memory <= 8 || vector.buffers.every((buffer) => buffer instanceof AlignedBuffer);
+  return limits.memory <= 8 || vector.buffers.every((buffer) => AlignedBuffer.backs(buffer));
 }

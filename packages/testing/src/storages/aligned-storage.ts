@@ -82,7 +82,7 @@ export class AlignedStorage<S extends Storage = Storage> extends InterceptingSto
   #checkBuffer(method: string, buffer: Uint8Array): void {
     const { memory, request } = this.#limits;
     // JavaScript doesn't tell addresses: above what every allocation has, only memory that starts on a page is known to be aligned
-    const known = memory <= 8 || buffer instanceof AlignedBuffer;
+    const known = memory <= 8 || AlignedBuffer.backs(buffer);
     if (!known || buffer.byteOffset % memory !== 0 || buffer.length % Math.max(memory, request) !== 0) {
       throw new RangeError(
         `${this.label}: ${method} with a buffer of ${String(buffer.length)} bytes at ${hex(buffer.byteOffset)}: ` +
