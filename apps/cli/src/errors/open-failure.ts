@@ -34,7 +34,8 @@ function explain(error: ImgError, image: FailedImage): { readonly reason: string
   const { format, path, storages = {} } = image.spec;
   // what isn't a file says itself what couldn't be reached
   // a file may lie below filters
-  const file = openerForLocation(path, storages) === undefined ? path : fileName(error.subject);
+  const isFile = openerForLocation(path, storages) === undefined && !isElsewhere(error.subject);
+  const file = isFile ? path : fileName(error.subject);
   const host = file === undefined ? undefined : strerror(error.code);
   if (host !== undefined && file !== undefined) {
     return { reason: explainHostError(error, host, file) };
@@ -64,6 +65,11 @@ function explainHostError(error: ImgError, host: string, path: string): string {
     return `Could not open '${path}': ${host}`;
   }
   return `Could not open backing file: Could not open '${shorten(name, path)}': ${host}`;
+}
+
+/** Whether a label is that of something which isn't a file, below an image in a file. */
+function isElsewhere(label: string | undefined): boolean {
+  return label !== undefined && fileName(label) === undefined;
 }
 
 /** The file that a label like `file:"a.raw"` is for. */

@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import {
+  hasProtocol,
   info,
   infoChain,
   qemuInfo,
@@ -8,6 +10,7 @@ import {
   type QemuInfo,
 } from "@img/operations";
 import { openerForLocation, type FormatAccess } from "@img/format-core";
+import type { ImageSpec } from "@img/operations/node";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
@@ -16,7 +19,6 @@ import { infoText } from "../output/info-text.ts";
 import { qemuJson, type Json } from "../output/qemu-json.ts";
 import { oneOperand } from "../values/operand.ts";
 import { outputFormat } from "../values/output-format.ts";
-import type { Plugins } from "../plugins/plugins.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img info`. */
@@ -50,7 +52,7 @@ async function describe(
     infos =
       chainArgs === undefined
         ? [await info(image, { filename })]
-        : await infoChain(image, { filename, openBacking: backingOpener(filename, chainArgs) });
+        : await infoChain(image, { filename, openBacking: backingOpener(named, chainArgs.has("isolated")) });
   } finally {
     await image.close();
   }
@@ -69,31 +71,47 @@ function protocolOf({ spec, filter }: SpecifiedImage): string {
   return openerForLocation(spec.path, spec.storages ?? {}) === undefined ? "file" : "nbd";
 }
 
-function backingOpener(top: string, args: ParsedArguments): InfoChainOptions["openBacking"] {
-  const seen = new Set([top]);
+/** Opens the images below as every other command does: in the way of the first one, and their names are no options. */
+function backingOpener(top: SpecifiedImage, isolated: boolean): InfoChainOptions["openBacking"] {
+  const seen = new Set([top.filename]);
   return async (reference) => {
-    const location = locate(reference, args.plugins);
-    const { format } = reference;
-    if (args.has("isolated")) {
+    const { location, format } = reference;
+    if (isolated) {
       throw new CommandError(`'${location}' is a backing image: not opened with --isolated [ERR_IMG_DENIED]`);
     }
     if (seen.has(location)) {
       throw new CommandError(`Backing file '${location}' creates an infinite loop.`);
     }
     seen.add(location);
-    const below = imageSpec(location, withoutImageOpts(args), format, { inspect: true });
-    return openNamed(below);
+    const spec = { ...sharedSpec(top.spec), path: locate(reference), ...(format === undefined ? {} : { format }) };
+    return openNamed({ name: location, filename: location, spec, bare: false, options: top.options });
   };
 }
 
-/** What lies in a place of a plug-in's says itself where the names in it lead, as it does when the chain is opened. */
-function locate({ name, location, from }: ChainReference, { storages }: Plugins): string {
-  const [storage] = from.driver.storages;
-  const isForeign = openerForLocation(storage?.location ?? "", storages) !== undefined;
-  return isForeign && !/^[^/:]*:/.test(name) ? (storage?.resolve?.(name) ?? location) : location;
+/** How the images below are opened, too. */
+function sharedSpec(spec: ImageSpec): Omit<ImageSpec, "path"> {
+  const {
+    path: _path,
+    format: _format,
+    rawOffset: _offset,
+    rawSize: _size,
+    backing: _backing,
+    dataFile: _data,
+    ...shared
+  } = spec;
+  return shared;
 }
 
-/** A backing image's name is never options, however the first image was named. */
-function withoutImageOpts(args: ParsedArguments): ParsedArguments {
-  return args.only("force-share", "isolated");
+/**
+ * Where the image lies that another one names: beside that one, as its storage sees it, or by a protocol, if there is one of that name. In other
+ * words where they lead to the same place.
+ */
+function locate({ name, location, from }: ChainReference): string {
+  const [storage] = from.driver.storages;
+  const plain = name.replace(/^file:/, "");
+  if (hasProtocol(plain)) {
+    return name;
+  }
+  const resolved = storage?.resolve?.(plain) ?? plain;
+  return resolve(location) === resolve(resolved) ? location : resolved;
 }
