@@ -13,6 +13,7 @@ import {
 import { ImgError, wrapHostError, type Io } from "@img/format-core";
 import { fileKind, type FileKind } from "./file-kind.ts";
 import { callHost, nodeCall, nodeCommand, type HostCall } from "./host-call.ts";
+import { waitForLease } from "./wait-for-lease.ts";
 
 /** How to open a file. */
 export interface OpenDescriptorOptions {
@@ -37,18 +38,18 @@ export interface OpenedDescriptor {
 
 /**
  * Opens a file, and nothing else: looks before opening, because the mere opening of some devices has effects, opens without waiting for
- * anybody at the other end of a pipe, and looks again at what was really opened.
+ * anybody at the other end of a pipe, and looks again at what was really opened. A lease on a file is waited for.
  *
- * @throws ImgError `ERR_IMG_UNSUPPORTED` for what can't be read at offsets, and for direct I/O where the file system has none; the host's
- * errno code for everything else
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` for what can't be read at offsets, and for direct I/O where the file system has none; `ERR_IMG_LOCKED` when somebody
+ * doesn't give a lease back; the host's errno code for everything else
  */
 export function* openDescriptor(options: OpenDescriptorOptions): Io<OpenedDescriptor> {
   const { path, label } = options;
+  let before: FileKind | undefined;
   if (!options.create) {
-    const before = yield* ask(label, "open", statPath(path));
-    fileKind(before, label, options.blockDevices);
+    before = fileKind(yield* ask(label, "open", statPath(path)), label, options.blockDevices);
   }
-  const fd = yield* openPath(options);
+  const fd = yield* before === "file" ? waitForLease(label, () => openPath(options)) : openPath(options);
   try {
     const stats = yield* ask(label, "open", statDescriptor(fd));
     return { fd, kind: fileKind(stats, label, options.blockDevices), stats };
