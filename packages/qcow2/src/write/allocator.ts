@@ -4,6 +4,7 @@ import { refcountAt, setRefcount } from "../refcounts/refcount.ts";
 import type { Table } from "../tables/table.ts";
 import { entryOffset } from "../tables/l2-entry.ts";
 import type { ClusterSet } from "./cluster-set.ts";
+import { createRefcountBlocks, type RefcountBlockSpace } from "./create-refcount-blocks.ts";
 import { growRefcountTable } from "./grow-refcount-table.ts";
 import type { MetadataCaches } from "./metadata-caches.ts";
 import { PendingFrees, type PendingFree } from "./pending-frees.ts";
@@ -46,6 +47,7 @@ export class Allocator {
   /** Clusters that one slice of a refcount block counts. */
   readonly #sliceCoverage: number;
   readonly #hooks: ReservationHooks;
+  readonly #blockSpace: RefcountBlockSpace;
 
   constructor(parts: AllocatorParts) {
     this.#parts = parts;
@@ -64,6 +66,14 @@ export class Allocator {
         parts.caches.refcountBlocks.unpin(sliceOffset);
       },
     };
+    this.#blockSpace = {
+      parts,
+      blockCoverage: this.blockCoverage,
+      frees: this.frees,
+      findRun: (from, count) => this.#findRun(from, count),
+      missingBlocks: (first, count) => this.#missingBlocks(first, count),
+      takeRun: (first, count) => this.#takeRun(first, count),
+    };
   }
 
   /**
@@ -72,7 +82,7 @@ export class Allocator {
    * @throws ImgError `ERR_IMG_NO_SPACE` when the format has no room; `ERR_IMG_CORRUPT` when a free cluster holds metadata.
    */
   *reserve(count: number): Io<Reservation> {
-    return yield* this.#mutex.run(() => this.#reserve(count, false));
+    return yield* this.#mutex.run(() => this.#reserve(count));
   }
 
   /**
@@ -90,7 +100,7 @@ export class Allocator {
     if (table === undefined) {
       return undefined;
     }
-    const { first, count: found } = this.#findFree(table, cluster, this.#lastInSlice(cluster), count, false);
+    const { first, count: found } = this.#findFree(table, cluster, this.#lastInSlice(cluster), count);
     if (found === 0) {
       return undefined;
     }
@@ -102,66 +112,116 @@ export class Allocator {
 
   /** Like {@link reserve}, but all of `count` clusters, wherever there are so many. */
   *reserveAll(count: number): Io<Reservation> {
-    return yield* this.#mutex.run(() => this.#reserve(count, true));
+    return yield* this.#mutex.run(() => this.#reserveAll(count));
   }
 
-  *#reserve(count: number, all: boolean): Io<Reservation> {
-    const { clusterSize } = this.#parts;
-    let reservation: Reservation | undefined;
-    let fromHint = true;
-    let cluster = this.#hint;
-    try {
-      for (;;) {
-        if ((cluster + count) * clusterSize > greatestOffset) {
-          throw new ImgError("ERR_IMG_NO_SPACE", `no ${String(count)} free clusters below ${hex(greatestOffset)}`);
-        }
-        const slice = yield* this.#slice(cluster);
-        const wanted = count - (reservation?.count ?? 0);
-        const found = this.#findFree(slice.table, cluster, slice.last, wanted, reservation !== undefined);
-        if (found.count > 0) {
-          reservation ??= new Reservation(found.first, this.#hooks);
-          this.#take(reservation, slice.offset, found.first, found.count);
-          if (fromHint) {
-            this.#hint = found.first + found.count;
-          }
-          if (!all || reservation.count === count) {
-            return reservation;
-          }
-          cluster = found.first + found.count;
-          if (cluster <= slice.last) {
-            // the run ends here: what was taken is too short
-            reservation.release();
-            reservation = undefined;
-            fromHint = false;
-          }
-          continue;
-        }
-        if (reservation !== undefined) {
-          reservation.release();
-          reservation = undefined;
-          fromHint = false;
-        }
-        cluster = slice.last + 1;
+  *#reserve(count: number): Io<Reservation> {
+    for (let cluster = this.#hint; ;) {
+      this.#checkReach(cluster, count);
+      const slice = yield* this.#slice(cluster);
+      const { first, count: found } = this.#findFree(slice.table, cluster, slice.last, count);
+      if (found > 0) {
+        const reservation = new Reservation(first, this.#hooks);
+        this.#take(reservation, slice.offset, first, found);
+        this.#hint = first + found;
+        return reservation;
       }
+      cluster = slice.last + 1;
+    }
+  }
+
+  *#reserveAll(count: number): Io<Reservation> {
+    const hint = this.#hint;
+    let run = yield* this.#findRun(hint, count);
+    let { gapless } = run;
+    for (;;) {
+      const missing = this.#missingBlocks(run.first, count);
+      if (missing.length === 0) {
+        break;
+      }
+      yield* createRefcountBlocks(this.#blockSpace, missing, run.first + count);
+      run = yield* this.#findRun(run.first, count);
+      gapless &&= run.gapless;
+    }
+    const reservation = yield* this.#takeRun(run.first, count);
+    if (gapless && this.#hint === hint) {
+      this.#hint = run.first + count;
+    }
+    return reservation;
+  }
+
+  #checkReach(cluster: number, count: number): void {
+    if ((cluster + count) * this.#parts.clusterSize > greatestOffset) {
+      throw new ImgError("ERR_IMG_NO_SPACE", `no ${String(count)} free clusters below ${hex(greatestOffset)}`);
+    }
+  }
+
+  /**
+   * The first `count` free clusters behind each other from `from` on. Those that no refcount block counts are free.
+   * @returns `gapless`: all between `from` and them are in use
+   */
+  *#findRun(from: number, count: number): Io<{ readonly first: number; readonly gapless: boolean }> {
+    let first = from;
+    let gapless = true;
+    for (let cluster = from; cluster < first + count;) {
+      this.#checkReach(first, count);
+      const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
+      if (block === 0) {
+        cluster = cluster - (cluster % this.blockCoverage) + this.blockCoverage;
+        continue;
+      }
+      const table = yield* this.#parts.caches.refcountBlocks.get(this.#sliceOffset(block, cluster));
+      for (const last = this.#lastInSlice(cluster); cluster <= last && cluster < first + count; cluster++) {
+        if (!this.#isFree(table, cluster)) {
+          gapless &&= first === cluster;
+          first = cluster + 1;
+        }
+      }
+    }
+    for (let cluster = first; cluster < first + count; cluster++) {
+      this.#checkNotMetadata(cluster);
+    }
+    return { first, gapless };
+  }
+
+  /** The refcount blocks that are missing to count clusters behind each other. */
+  #missingBlocks(first: number, count: number): number[] {
+    const missing: number[] = [];
+    const last = Math.floor((first + count - 1) / this.blockCoverage);
+    for (let index = Math.floor(first / this.blockCoverage); index <= last; index++) {
+      if (this.#blockOffset(index) === 0) {
+        missing.push(index);
+      }
+    }
+    return missing;
+  }
+
+  /** Reserves clusters that are free, and that refcount blocks count. */
+  *#takeRun(first: number, count: number): Io<Reservation> {
+    const reservation = new Reservation(first, this.#hooks);
+    try {
+      for (let cluster = first; cluster < first + count;) {
+        const slice = yield* this.#slice(cluster);
+        const next = Math.min(slice.last + 1, first + count);
+        this.#take(reservation, slice.offset, cluster, next - cluster);
+        cluster = next;
+      }
+      return reservation;
     } catch (error) {
-      reservation?.release();
+      reservation.release();
       throw error;
     }
   }
 
-  /** The first run of free clusters in `[from, last]`; only at `from` when `exact`. */
+  /** The first run of free clusters in `[from, last]`. */
   #findFree(
     table: Table,
     from: number,
     last: number,
     wanted: number,
-    exact: boolean,
   ): { readonly first: number; readonly count: number } {
     let first = from;
     while (first <= last && !this.#isFree(table, first)) {
-      if (exact) {
-        return { first, count: 0 };
-      }
       first++;
     }
     let count = 0;
