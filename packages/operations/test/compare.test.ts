@@ -73,11 +73,28 @@ describe("compare", () => {
     });
   });
 
-  it("counts sectors from the end of an odd raw disk on, as qemu-img does", async () => {
+  it("names the end of an odd raw disk for what differs behind it in its last sector, as qemu-img does", async () => {
     const b = filled(1024, Object.fromEntries(zeroesFrom(1000, 24)));
     b[1010] = 5;
     expect(await compared(filled(1000), b)).toMatchObject({ identical: false, offset: 1000 });
   });
+
+  it.each([
+    ["behind the sector that it ends in", 1000, 4096, 1100, 1024, true],
+    ["far behind", 1000, 2 * 1024 * 1024, 2 * 1024 * 1024 - 1, 2 * 1024 * 1024 - 512, true],
+    ["in a later sector of an odd end, too", 700, 1512, 1511, 1024, true],
+    ["in what fills up the sector", 1000, 4096, 1023, 1000, false],
+    ["before its end", 1000, 4096, 600, 512, false],
+  ])(
+    "names the sector of a difference where an odd raw disk ends: %s",
+    async (_what, ends, size, at, offset, pastEnd) => {
+      const longer = new Uint8Array(size);
+      longer[at] = 1;
+      const expected = { identical: false, difference: "content", offset, sizeDiffers: true, pastEnd };
+      expect(await compared(new Uint8Array(ends), longer)).toEqual(expected);
+      expect(await compared(longer, new Uint8Array(ends))).toEqual(expected);
+    },
+  );
 
   it("compares sizes when strict", async () => {
     expect(await compared(new Uint8Array(512), new Uint8Array(1024), true)).toEqual({

@@ -423,6 +423,35 @@ describe("convertImages", () => {
       expect(statSync(at("said.raw")).blocks * 512).toBeLessThan(disk.length);
     });
 
+    it.each([
+      [1000, 1000],
+      [1024, 1000],
+      [1000, 513],
+      [900, 1023],
+      [700, 1025],
+    ])("counts whole sectors, as qemu-img does: %i bytes into %i", async (length, room) => {
+      writeFileSync(at("odd-source.raw"), disk.subarray(65536, 65536 + length));
+      for (const name of ["odd.raw", "odd.expected"]) {
+        writeFileSync(at(name), Buffer.alloc(room, 0x55));
+      }
+      qemuImg("convert", "-n", "-f", "raw", "-O", "raw", at("odd-source.raw"), at("odd.expected"));
+      const given = { ...options("odd-source.raw", "odd.raw", { skipCreate: true }) };
+      await convertImages({ ...given, sources: [{ path: at("odd-source.raw"), format: "raw" }] });
+      expect(same("odd.raw", readFileSync(at("odd.expected")))).toBe(true);
+    });
+
+    it("doesn't fill up a last sector that has a fixed end", async () => {
+      writeFileSync(at("odd-source.raw"), "odd");
+      writeFileSync(at("parts.raw"), Buffer.alloc(4096, 0x55));
+      const work = convertImages({
+        sources: [{ path: at("odd-source.raw"), format: "raw" }],
+        target: { path: at("parts.raw"), format: "raw", rawOffset: 0, rawSize: 100 } as ConvertImagesOptions["target"],
+        skipCreate: true,
+      });
+      await expect(work).rejects.toMatchObject({ code: "ERR_IMG_NO_SPACE" });
+      expect(same("parts.raw", Buffer.alloc(4096, 0x55))).toBe(true);
+    });
+
     it("refuses a target that is too small, and changes nothing", async () => {
       writeFileSync(at("tiny.raw"), "tiny");
       const work = convertImages(options("zlib.qcow2", "tiny.raw", { skipCreate: true }));

@@ -10,7 +10,10 @@ export const chunkLength: number = 512 * 1024;
 /** What isn't the same on both disks. */
 export interface FoundDifference {
   readonly difference: "status" | "content";
-  /** Start in bytes of the first sector with a difference, or of the run whose status differs. */
+  /**
+   * Start in bytes of the first sector with a difference, or of the run whose status differs. Where an odd raw file ends within the sector and the
+   * difference lies behind that, it is that end.
+   */
   readonly offset: number;
 }
 

@@ -30,7 +30,10 @@ export type CompareResult =
       readonly identical: false;
       /** `size` and `status` only come from strict comparisons. */
       readonly difference: "size" | "status" | "content";
-      /** Start in bytes of the first sector (512 bytes) with a difference, or of the first run whose status differs; 0 for `size`. */
+      /**
+       * Start in bytes of the first sector (512 bytes) with a difference, or of the first run whose status differs; 0 for `size`. Where a raw file ends within
+       * the sector and the difference lies behind that, it is that end.
+       */
       readonly offset: number;
       readonly sizeDiffers: boolean;
       /** The difference lies past the end of the shorter disk. */

@@ -1,6 +1,9 @@
-import type { Io, Storage } from "@img/format-core";
+import { alignUp, type Io, type Storage } from "@img/format-core";
 import type { MapEntry } from "../map/map-entry.ts";
 import type { ComparedImage } from "./compared-image.ts";
+
+/** What differences are told in. */
+const sectorSize = 512;
 
 /**
  * A run of both disks, and what has to be done to compare it: `same` nothing · `first`, `second` that image must be zero · `both` the
@@ -26,10 +29,12 @@ export interface JoinOptions {
 
 /**
  * The run that starts at `start`: as long as the same has to be done. Runs that differ in their status stand alone.
- * It ends early where a run doesn't end on a sector (the end of an odd raw file), since sectors are counted from there.
+ * It ends early where a run doesn't end on a sector (the end of an odd raw file), since that is where what fills up the sector begins; and what fills it up
+ * is a run of its own, so that sectors behind it are counted from where they begin.
  */
 export function* joinRuns(first: ComparedImage, second: ComparedImage, options: JoinOptions): Io<ComparedRun> {
-  const { start, end, strict } = options;
+  const { start, strict } = options;
+  const end = start % sectorSize === 0 ? options.end : Math.min(options.end, alignUp(start, sectorSize));
   let kind: ComparedRun["kind"] = "same";
   let at = start;
   while (at < end) {
@@ -40,7 +45,7 @@ export function* joinRuns(first: ComparedImage, second: ComparedImage, options: 
     kind = run.kind;
     const limit = kind === "same" ? end : Math.min(end, start + options.chunkLength);
     at = Math.min(at + run.length, limit);
-    if (kind === "status" || at === limit || at % 512 !== 0) {
+    if (kind === "status" || at === limit || at % sectorSize !== 0) {
       break;
     }
   }

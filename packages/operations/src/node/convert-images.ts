@@ -1,5 +1,6 @@
 import {
   ImgError,
+  isImgError,
   runAsync,
   runSync,
   type AbortOptions,
@@ -152,7 +153,7 @@ function* fillNew(
     options.sync === false ? new UnsyncedStorage(storage) : storage;
   // a raw disk on a block device is there already, and clearing all of the device would be in vain
   const isThere = format.name === "raw" && !file.isFresh;
-  const size = sources.reduce((sum, source) => sum + sectorAlignedSize(source), 0);
+  const size = totalSize(sources);
   const references = newImageReferences(target, backing, data && storageOf(data));
   const image = isThere
     ? yield* format.openIo(storageOf(file), { writable: true })
@@ -173,7 +174,27 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
   }
   const durable = options.sync !== false;
   const image = yield* openImageIo({ blocking: "small", ...target, writable: true, durable }, { formats });
-  return yield* withImages([image], () => fill(conversion, image, settings));
+  const size = totalSize(sources);
+  return yield* withImages([image], function* () {
+    yield* fillUpLastSector(image, size);
+    return yield* fill(conversion, image, settings);
+  });
+}
+
+/** A raw disk counts in whole sectors, although its last one may be stored only in part: where what is written needs the rest, it is stored, too. */
+function* fillUpLastSector(image: FormatAccess, size: number): Io<void> {
+  if (image.size < size && size <= sectorAlignedSize(image)) {
+    try {
+      yield* image.io.resizeGrow(size, "none");
+    } catch (error) {
+      // that there is no room is said by who writes
+      if (!isImgError(error, "ERR_IMG_UNSUPPORTED")) throw error;
+    }
+  }
+}
+
+function totalSize(sources: readonly FormatAccess[]): number {
+  return sources.reduce((sum, source) => sum + sectorAlignedSize(source), 0);
 }
 
 /** Copies what is to be copied into an open image. */
