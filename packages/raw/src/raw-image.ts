@@ -8,6 +8,7 @@ import {
   Mutex,
   resizeStorage,
   syncStorage,
+  tryResizeStorage,
   zeroStorage,
   type FormatDriver,
   type FormatRegistry,
@@ -122,8 +123,8 @@ export class RawImage implements FormatDriver {
   *#fillUp(): Io<void> {
     const { storage, offset } = this.#window;
     const end = offset + this.#size;
-    if (storage.size < end && storage.resize !== undefined) {
-      yield* resizeStorage(storage, end);
+    if (storage.size < end) {
+      yield* tryResizeStorage(storage, end);
     }
   }
 
