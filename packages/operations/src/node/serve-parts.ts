@@ -33,13 +33,16 @@ export function serveParts(
       parts.stopAt(part);
     } else if (parts.isWanted(part)) {
       parts.add(part.end - part.start, 0);
-      if (worked.push({ part, written }) === 1) tell("helped");
+      worked.push({ part, written });
     }
   }
   close();
   for (const { part, written } of worked) {
     parts.settle(part);
     parts.add(0, written);
+  }
+  if (worked.length > 0) {
+    tell("helped");
   }
 }
 
