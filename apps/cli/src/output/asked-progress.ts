@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import type { Progress } from "@img/operations";
 import type { Terminal } from "../terminal.ts";
+import { percentText } from "./percent-text.ts";
 import type { ProgressLine } from "./progress-line.ts";
 
 /** What asks how far a command is; BSD and macOS have one of their own, which Control-T sends. */
@@ -17,9 +18,8 @@ export class AskedProgress implements ProgressLine {
   constructor(line: ProgressLine, terminal: Terminal) {
     this.#line = line;
     this.#answer = (): void => {
-      const { done, total } = this.#progress;
       line.clear();
-      terminal.note(`    (${(total === 0 ? 100 : (done / total) * 100).toFixed(2)}/100%)\n`);
+      terminal.note(`${percentText(this.#progress)}\n`);
     };
     for (const signal of signals) {
       process.on(signal, this.#answer);

@@ -2,6 +2,7 @@ import type { Progress } from "@img/operations";
 import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import type { Terminal } from "../terminal.ts";
 import { AskedProgress } from "./asked-progress.ts";
+import { HeldProgress } from "./held-progress.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { QemuProgress } from "./qemu-progress.ts";
 
@@ -20,8 +21,8 @@ const silent: ProgressLine = { show: () => undefined, clear: () => undefined, en
  * qemu-img's progress with `-p`, a bar for a person at a terminal, nothing with `-q`; and an answer whenever SIGUSR1 asks.
  * @param isOutputTaken - the standard output is for something else: qemu-img's progress goes to the standard error output
  */
-export function progressLine(args: ParsedArguments, terminal: Terminal, isOutputTaken = false): ProgressLine {
-  return new AskedProgress(shownProgress(args, terminal, isOutputTaken), terminal);
+export function progressLine(args: ParsedArguments, terminal: Terminal, isOutputTaken = false): HeldProgress {
+  return new HeldProgress(new AskedProgress(shownProgress(args, terminal, isOutputTaken), terminal));
 }
 
 function shownProgress(args: ParsedArguments, terminal: Terminal, isOutputTaken: boolean): ProgressLine {

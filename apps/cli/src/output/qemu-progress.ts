@@ -1,4 +1,5 @@
 import type { Progress } from "@img/operations";
+import { percentText } from "./percent-text.ts";
 import type { ProgressLine } from "./progress-line.ts";
 
 /** Points of a hundred that have to be gained before there is something new to print. */
@@ -14,20 +15,21 @@ export class QemuProgress implements ProgressLine {
     this.#write = write;
   }
 
-  show({ done, total }: Progress): void {
+  show(progress: Progress): void {
+    const { done, total } = progress;
     const percent = total === 0 ? 100 : (done / total) * 100;
     if (this.#printed === undefined && percent > 0) {
       // who watches counts on a beginning
-      this.#print(0);
+      this.#print({ done: 0, total: 1 }, 0);
     }
     if (this.#printed === undefined || percent - this.#printed >= step || (percent === 100 && this.#printed < 100)) {
-      this.#print(percent);
+      this.#print(progress, percent);
     }
   }
 
-  #print(percent: number): void {
+  #print(progress: Progress, percent: number): void {
     this.#printed = percent;
-    this.#write(`    (${percent.toFixed(2)}/100%)\r`);
+    this.#write(`${percentText(progress)}\r`);
   }
 
   clear(): void {

@@ -81,6 +81,7 @@ async function amend(image: FormatAccess, { args, terminal, signal }: VerbContex
       throw amendFailure(error, request.refcountBits !== undefined);
     }
     line.show({ done: 1, total: 1 });
+    line.complete();
   } finally {
     line.clear();
     line.end();

@@ -76,7 +76,7 @@ async function commitOpened(
         line.show(progress);
       },
     });
-    line.clear();
+    line.complete();
   } catch (error) {
     line.clear();
     await closeAfter(image);

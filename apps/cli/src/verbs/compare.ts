@@ -65,7 +65,7 @@ async function compareOpen(
         line.show(progress);
       },
     });
-    line.clear();
+    line.complete();
     await terminal.print(args.has("q") ? "" : resultText(result));
     await terminal.flush();
     return result.identical ? 0 : exitCodes.differs;

@@ -39,7 +39,7 @@ export async function convertToStream(
     for await (const chunk of stream.chunks) {
       await output.write(chunk, signal);
     }
-    line.clear();
+    line.complete();
     return 0;
   } catch (error) {
     line.clear();

@@ -180,7 +180,7 @@ async function convert(
         line.show(progress);
       },
     });
-    line.clear();
+    line.complete();
   } catch (error) {
     line.clear();
     throw convertFailure(error, target, skipCreate);

@@ -57,7 +57,7 @@ async function rebaseOpened(image: FormatAccess, named: SpecifiedImage, context:
     const line = progressLine(args, terminal);
     await changeBacking(image, complete(wanted));
     line.show({ done: 1, total: 1 });
-    line.clear();
+    line.complete();
     line.end();
     return;
   }
@@ -131,6 +131,7 @@ async function copy(
         line.show(progress);
       },
     });
+    line.complete();
   } finally {
     line.clear();
     line.end();

@@ -65,15 +65,18 @@ export function* convertIo(
   const limit = settings.rate === Infinity ? undefined : new RateLimit(settings.rate);
   let failed = false;
   let told = 0;
+  // what another thread did and couldn't finish, and what is done once more now
+  let twice = 0;
   function* work(): Io<void> {
     try {
       while (!failed && (yield* job.step())) {
         const total = source.size;
-        // what a thread did and couldn't finish counts twice
-        const done = Math.min(job.done, total);
+        const done = Math.min(Math.max(job.done - twice, told), total);
         reader?.consider({ done, total, packed: source.hasPacked });
-        options.onProgress?.({ done, total });
-        told = done;
+        if (done < total) {
+          options.onProgress?.({ done, total });
+          told = done;
+        }
         yield* pacer.pause();
         if (helper !== undefined && parts !== undefined) {
           yield* helper.consider(parts);
@@ -96,14 +99,16 @@ export function* convertIo(
       yield* helper.consider(parts);
       yield* copy();
     });
-    for (const part of parts.unfinished()) {
+    const unfinished = [...parts.unfinished()];
+    const left = unfinished.reduce((sum, { start, end }) => sum + end - start, 0);
+    twice = job.done - (source.size - left);
+    for (const part of unfinished) {
       job.begin(part);
       yield* copy();
     }
-    if (told < source.size) {
-      // others did the last parts
-      options.onProgress?.({ done: source.size, total: source.size });
-    }
+  }
+  if (source.size > 0) {
+    options.onProgress?.({ done: source.size, total: source.size });
   }
   return { size: source.size, written: job.written };
 }
