@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -133,6 +134,23 @@ describe("compiled code that is kept", () => {
     });
     expect(readdirSync(join(home, ".cache/img"))).toEqual([]);
     expect(codeFor().read()).toBeUndefined();
+  });
+
+  it("goes away with whoever was killed while it was kept, later on", () => {
+    const directory = join(home, ".cache/img");
+    codeFor().keep(() => bytes);
+    const part = (uuid: string, age: number, name = "verb-x.js-v1-x64.code"): string => {
+      const path = join(directory, `${name}.${uuid}`);
+      writeFileSync(path, "part");
+      utimesSync(path, new Date(), new Date(Date.now() - age));
+      return path;
+    };
+    const old = part("0b5a1c52-8a9d-4a56-9d0a-4f6f8a2f3b1c", 120_000);
+    const recent = part("1b5a1c52-8a9d-4a56-9d0a-4f6f8a2f3b1c", 10_000);
+    const foreign = part("txt", 120_000, "notes.code");
+    codeFor("other").keep(() => bytes);
+    expect([old, recent, foreign].map((path) => existsSync(path))).toEqual([false, true, true]);
+    expect(codeFor("other").read()).toEqual(bytes);
   });
 
   it("has no place where none is known, and where Node was told to keep nothing", () => {

@@ -7,8 +7,10 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeSync,
   type Stats,
@@ -20,6 +22,10 @@ const headLength = 256;
 
 /** Bytes that the two copies are compared by: memory that is used again stays in the processor's cache. */
 const pieceLength = 64 * 1024;
+
+/** What {@link CompiledCode.keep} writes to at first, and how old that is, in milliseconds, when whoever wrote it is gone. */
+const partName = /\.code\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const partAge = 60_000;
 
 /** Nobody but the owner may write, whatever else they may do. */
 const writableByOthers = 0o022;
@@ -87,6 +93,7 @@ export class CompiledCode {
     const part = `${this.#path}.${randomUUID()}`;
     try {
       makeDirectory(this.#directory);
+      removeParts(this.#directory);
       const file = openSync(part, "wx", 0o600);
       try {
         this.#write(file, make);
@@ -144,6 +151,18 @@ function makeDirectory(path: string): void {
   }
   if (!isOurs(lstatSync(path))) {
     throw new Error(`${path} can be changed by others`);
+  }
+}
+
+/** Removes what runs that were killed left of what they kept. */
+function removeParts(directory: string): void {
+  const now = Date.now();
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    const { mtimeMs = now } = partName.test(name) ? (lstatSync(path, { throwIfNoEntry: false }) ?? {}) : {};
+    if (now - mtimeMs > partAge) {
+      rmSync(path, { force: true });
+    }
   }
 }
 
