@@ -2,7 +2,7 @@ import { MemoryStorage, runAsync, runSync, type FormatAccess, type Storage } fro
 import { IoVector } from "@img/io-vector";
 import { FaultPlan, FaultStorage, RecordingStorage, SeededRandom } from "@img/testing";
 import { describe, expect, it } from "vitest";
-import { checkImage, qcow2, type Qcow2AmendOptions, type Qcow2Image } from "../src/index.ts";
+import { checkImage, parseHeader, qcow2, type Qcow2AmendOptions, type Qcow2Image } from "../src/index.ts";
 
 type Image = FormatAccess<Qcow2Image>;
 
@@ -211,6 +211,27 @@ describe("an amended image", () => {
     expect(findingsOf(storage, false)).toEqual(sound);
     await image.close();
   });
+
+  it.each([false, true])(
+    "keeps no autoclear bits that nobody here knows, with lazy refcounts: %s",
+    async (lazyRefcounts) => {
+      const storage = new MemoryStorage();
+      await (await qcow2.create(storage, { size, lazyRefcounts })).close();
+      const bytes = storage.toUint8Array();
+      const view = new DataView(bytes.buffer);
+      view.setUint32(88, 0x8000_0000);
+      view.setUint32(92, 0x20);
+      const changed = new MemoryStorage(bytes);
+      const image = await open(changed, null);
+      await amend(image, { refcountBits: 64 });
+      await image.close();
+      const header = parseHeader(changed.toUint8Array());
+      expect(header.autoclearFeatures).toEqual({ high: 0, low: 0 });
+      expect(header.incompatibleFeatures).toEqual({ high: 0, low: 0 });
+      expect(header.refcountOrder).toBe(6);
+      expect(findingsOf(changed, false)).toEqual(sound);
+    },
+  );
 
   it("of version 2 is compressed with zlib from then on", async () => {
     const storage = new MemoryStorage();

@@ -42,6 +42,7 @@ export function* amendImage(target: AmendTarget, options: Qcow2AmendOptions, onP
     yield* upgrade(target);
   }
   if (amendment.refcountBits !== target.info.refcountBits) {
+    yield* begin(target);
     yield* changeRefcountWidth(yield* target.place(), Math.log2(amendment.refcountBits), onProgress);
     yield* target.reload();
   }
@@ -51,6 +52,12 @@ export function* amendImage(target: AmendTarget, options: Qcow2AmendOptions, onP
   if (amendment.version === 2 && target.info.version === 3) {
     yield* downgrade(target, onProgress);
   }
+}
+
+/** Has the header say what it has to say before the first change; what is rewritten of it says that anyway. */
+function* begin(target: AmendTarget): Io<void> {
+  yield* target.tables();
+  yield* target.settle();
 }
 
 function differs(info: Qcow2Info, { lazyRefcounts, dataFileName, dataFileRaw }: Amendment): boolean {
