@@ -57,7 +57,9 @@ export function amendedHeader(
       compatibleFeatures: withBit(kept.header.compatibleFeatures, compatible.lazyRefcounts, lazyRefcounts),
       autoclearFeatures: withBit(kept.header.autoclearFeatures, autoclear.rawDataFile, dataFileRaw),
     },
-    extensions: withDataFile(kept.extensions, dataFileName),
+    // a name that stays keeps its bytes, which needn't be UTF-8
+    extensions:
+      dataFileName === loaded.known.dataFileName ? kept.extensions : withDataFile(kept.extensions, dataFileName),
   };
 }
 

@@ -46,8 +46,10 @@ export function parseSnapshot(
 ): Snapshot {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const idStart = snapshotHeadLength + lengths.extra;
-  const id = decodeText(bytes.subarray(idStart, idStart + lengths.id));
-  const name = decodeText(bytes.subarray(idStart + lengths.id, idStart + lengths.id + lengths.name));
+  const idBytes = bytes.subarray(idStart, idStart + lengths.id);
+  const nameBytes = bytes.subarray(idStart + lengths.id, idStart + lengths.id + lengths.name);
+  const id = decodeText(idBytes);
+  const name = decodeText(nameBytes);
   const l1TableOffset = uint64(view.getUint32(0), view.getUint32(4), "snapshot's L1 table offset");
   const l1Size = view.getUint32(8);
   if (l1TableOffset % clusterSize !== 0) {
@@ -80,8 +82,16 @@ export function parseSnapshot(
     diskSize: extra(8, "snapshot's disk size"),
     icount: icount === 0xffff_ffff_ffff_ffffn ? undefined : icount,
     entryLength: lengths.entry,
+    ...(isTextOf(id, idBytes) ? {} : { idBytes: idBytes.slice() }),
+    ...(isTextOf(name, nameBytes) ? {} : { nameBytes: nameBytes.slice() }),
     unknownExtra: bytes.slice(snapshotHeadLength + known, idStart),
   };
+}
+
+/** Whether bytes are a text as UTF-8: they may be something else, or go on behind a NUL. */
+function isTextOf(text: string, bytes: Uint8Array): boolean {
+  const encoded = new TextEncoder().encode(text);
+  return encoded.length === bytes.length && encoded.every((byte, index) => byte === bytes[index]);
 }
 
 function corrupt(name: string, message: string): ImgError {

@@ -36,8 +36,8 @@ export function serializeSnapshots(snapshots: readonly SnapshotEntry[], diskSize
 }
 
 function serializeSnapshot(snapshot: SnapshotEntry, diskSize: number): Uint8Array {
-  const id = encodeText("id", snapshot.id);
-  const name = encodeText("name", snapshot.name);
+  const id = snapshot.idBytes ?? encodeText("id", snapshot.id);
+  const name = snapshot.nameBytes ?? encodeText("name", snapshot.name);
   const extraLength = knownExtraLength + snapshot.unknownExtra.length;
   if (extraLength > limits.snapshotExtraLength) {
     throw tooMuch("bytes of extra data", extraLength, limits.snapshotExtraLength);

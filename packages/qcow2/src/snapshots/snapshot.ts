@@ -18,6 +18,10 @@ export interface Snapshot {
   readonly icount: bigint | undefined;
   /** Bytes that its entry takes in the snapshot table. */
   readonly entryLength: number;
+  /** The bytes of {@link id}, where they aren't those of the text as UTF-8; kept for whoever rewrites the table. */
+  readonly idBytes?: Uint8Array;
+  /** As {@link idBytes}, of {@link name}. */
+  readonly nameBytes?: Uint8Array;
   /** Extra data after what is known; kept for whoever rewrites the table. */
   readonly unknownExtra: Uint8Array;
 }
