@@ -64,6 +64,37 @@ describe("the VM state", () => {
     await shown.close();
   });
 
+  it("goes when the disk shrinks, and leaves no clusters behind; a snapshot keeps its own", async () => {
+    for (const compat of ["0.10", "1.1"] as const) {
+      for (const isKept of compat === "1.1" ? [false, true] : [false]) {
+        const [image, storage] = await create({ compat, size: 16 * 1024 * 1024 });
+        await image.write(new Uint8Array(100_000).fill(1), 0);
+        await image.write(new Uint8Array(100_000).fill(1), 9_000_000);
+        await write(image, 7, 8192, 0);
+        await write(image, 7, 8192, 9_000_000);
+        if (isKept) {
+          await runAsync(image.io.exclusive(() => image.driver.createSnapshot({ name: "s" })));
+          await write(image, 8, 5000, 4000);
+        }
+        await image.resize(1024 * 1024);
+        expect(await checked(image)).toEqual([0, 0]);
+        expect(await read(image, 8192, 0)).toEqual(new Uint8Array(8192));
+        await image.resize(24 * 1024 * 1024);
+        const bytes = new Uint8Array(24 * 1024 * 1024 - 100_000);
+        await image.read(bytes, 100_000);
+        expect(Buffer.compare(bytes, new Uint8Array(bytes.length))).toBe(0);
+        expect(await checked(image)).toEqual([0, 0]);
+        await image.close();
+        if (isKept) {
+          const shown = await qcow2.open(new MemoryStorage(storage.toUint8Array()), { snapshot: "s" });
+          expect(await read(shown, 8192, 0)).toEqual(new Uint8Array(8192).fill(7));
+          expect(await read(shown, 8192, 9_000_000)).toEqual(new Uint8Array(8192).fill(7));
+          await shown.close();
+        }
+      }
+    }
+  });
+
   it("doesn't become a part of the disk when that grows", async () => {
     for (const compat of ["0.10", "1.1"] as const) {
       const [image] = await create({ compat });

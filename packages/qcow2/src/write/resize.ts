@@ -63,7 +63,7 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   resize.setSize(size);
 }
 
-/** What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk. */
+/** What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk, nor be lost with the tables that lead to it. */
 function* dropVmState(context: WriteContext, size: number): Io<void> {
   const coverage = l2Coverage(context);
   // nothing limits it, and nothing lies below it
@@ -130,6 +130,7 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   const { clusterSize, externalDataFile } = context.layout;
   const before = context.size;
   const tail = Math.min(alignUp(size, clusterSize), before);
+  yield* dropVmState(context, before);
   if (size < tail && !(yield* context.readsAsZero(size, tail - size))) {
     yield* zeroData(context, size, tail - size);
   }
