@@ -2,9 +2,9 @@ import { IoVector } from "@img/io-vector";
 import { checkpoint, hex, isImgError, perform, readStorage, type Io } from "@img/format-core";
 import type { ClusterCodec } from "../codecs/codec.ts";
 import { compressedFlag } from "../tables/l2-entry.ts";
-import { ClusterSet } from "../write/cluster-set.ts";
 import type { CheckState } from "./check-state.ts";
 import type { Finding } from "./finding.ts";
+import { SeenClusters } from "./seen-clusters.ts";
 import type { VisitedTable } from "./walk-tables.ts";
 
 const offsetHigh = 0x00ff_ffff;
@@ -18,9 +18,9 @@ export class DeepScan {
   /** L2 tables whose compressed clusters were tried; snapshots share them. */
   readonly #tried = new Set<number>();
   /** Host clusters that data of the disk lies in. */
-  #data = new ClusterSet();
+  #data = new SeenClusters();
   /** Host clusters that compressed data of the disk lies in, which may share them. */
-  #compressed = new ClusterSet();
+  #compressed = new SeenClusters();
   #isLoaded = false;
 
   constructor(state: CheckState, codec: ClusterCodec) {
@@ -31,8 +31,8 @@ export class DeepScan {
 
   /** What comes from now on belongs to another disk, which may share clusters with the one before. */
   beginDisk(): void {
-    this.#data = new ClusterSet();
-    this.#compressed = new ClusterSet();
+    this.#data = new SeenClusters();
+    this.#compressed = new SeenClusters();
   }
 
   *visit(place: VisitedTable): Io<void> {

@@ -1,32 +1,100 @@
-const pageBits = 15;
-const pageLength = 2 ** pageBits;
+const wordBits = 32;
 
-/** A set of cluster numbers; takes memory only where there are members. */
+/** Fewer clusters than this behind each other are kept one by one. */
+const leastRange = 256;
+
+/** Clusters behind each other. */
+interface Range {
+  readonly first: number;
+  /** The cluster behind the last one. */
+  readonly end: number;
+}
+
+/**
+ * A set of cluster numbers, single ones anywhere and long ranges of them: memory depends on how many were added, not on where they are, and a range
+ * takes no more than one of them.
+ */
 export class ClusterSet {
-  readonly #pages = new Map<number, Uint8Array>();
+  /** Bits of 32 clusters each. */
+  readonly #words = new Map<number, number>();
+  /** In order, with gaps in between, unless {@link #isSorted} says otherwise. */
+  #ranges: Range[] = [];
+  #isSorted = true;
+
+  /** How many groups of single clusters are kept. */
+  get groupCount(): number {
+    return this.#words.size;
+  }
 
   add(cluster: number): void {
-    const index = Math.floor(cluster / pageLength);
-    let page = this.#pages.get(index);
-    if (page === undefined) {
-      page = new Uint8Array(pageLength / 8);
-      this.#pages.set(index, page);
+    const index = Math.floor(cluster / wordBits);
+    this.#words.set(index, (this.#words.get(index) ?? 0) | (1 << (cluster % wordBits)));
+  }
+
+  /** Adds `count` clusters behind each other. */
+  addRange(first: number, count: number): void {
+    if (count >= leastRange) {
+      this.#ranges.push({ first, end: first + count });
+      this.#isSorted = false;
+      return;
     }
-    const bit = cluster % pageLength;
-    page[bit >>> 3] = (page[bit >>> 3] ?? 0) | (1 << (bit & 7));
+    for (let cluster = first; cluster < first + count; cluster++) {
+      this.add(cluster);
+    }
   }
 
   delete(cluster: number): void {
-    const page = this.#pages.get(Math.floor(cluster / pageLength));
-    if (page !== undefined) {
-      const bit = cluster % pageLength;
-      page[bit >>> 3] = (page[bit >>> 3] ?? 0) & ~(1 << (bit & 7));
+    const index = Math.floor(cluster / wordBits);
+    const word = this.#words.get(index);
+    if (word !== undefined) {
+      this.#words.set(index, word & ~(1 << (cluster % wordBits)));
+    }
+    const at = this.#rangeAt(cluster);
+    const range = this.#ranges[at];
+    if (range !== undefined) {
+      const rest = [
+        { first: range.first, end: cluster },
+        { first: cluster + 1, end: range.end },
+      ];
+      this.#ranges.splice(at, 1, ...rest.filter(({ first, end }) => first < end));
     }
   }
 
   has(cluster: number): boolean {
-    const page = this.#pages.get(Math.floor(cluster / pageLength));
-    const bit = cluster % pageLength;
-    return page !== undefined && (((page[bit >>> 3] ?? 0) >>> (bit & 7)) & 1) === 1;
+    const word = this.#words.get(Math.floor(cluster / wordBits)) ?? 0;
+    return ((word >>> (cluster % wordBits)) & 1) === 1 || (this.#ranges.length > 0 && this.#rangeAt(cluster) >= 0);
   }
+
+  /** Index of the range with a cluster; −1: there is none. */
+  #rangeAt(cluster: number): number {
+    if (!this.#isSorted) {
+      this.#ranges = joined(this.#ranges);
+      this.#isSorted = true;
+    }
+    let low = 0;
+    let high = this.#ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#ranges[middle]?.end ?? 0) <= cluster) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return (this.#ranges[low]?.first ?? Infinity) <= cluster ? low : -1;
+  }
+}
+
+/** The same clusters in order, as few ranges as possible. */
+function joined(ranges: readonly Range[]): Range[] {
+  const found: Range[] = [];
+  for (const range of [...ranges].sort((one, other) => one.first - other.first)) {
+    const last = found.at(-1);
+    if (last !== undefined && range.first <= last.end) {
+      found[found.length - 1] = { first: last.first, end: Math.max(last.end, range.end) };
+    } else {
+      found.push(range);
+    }
+  }
+  return found;
 }
