@@ -134,8 +134,12 @@ describe("a comparison with help", () => {
 
   it("does itself what a helper began and didn't finish", async () => {
     const companion = new Companion(2, () => undefined);
-    expect(await compare(await disk(contents), await disk(contents), { helper: companion })).toEqual(identical);
-    expect(companion.taken.length).toBeGreaterThan(0);
+    const told: number[] = [];
+    const options = { helper: companion, onProgress: ({ done }: Progress) => told.push(done) };
+    expect(await compare(await disk(contents), await disk(contents), options)).toEqual(identical);
+    expect(companion.taken.length).toBeGreaterThan(1);
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    expect(told.indexOf(size)).toBe(told.length - 1);
   });
 
   it("fails where the disk can't be read, unless something differs before", async () => {

@@ -91,6 +91,9 @@ function* findDifference(
     second: new ComparedImage(b, "second", chunkLength),
   };
   const parts = helper === undefined ? undefined : new SharedParts(total);
+  // bytes before the part that is done once more, because another thread couldn't finish it; what that did of it doesn't count
+  let redone: number | undefined;
+  let told = 0;
   const compareFrom = ({ start, end }: Span, isShared: boolean): Io<FoundDifference | undefined> =>
     compareRange({
       ...images,
@@ -102,7 +105,11 @@ function* findDifference(
         if (isShared && helper !== undefined && parts !== undefined) {
           yield* helper.consider(parts);
         }
-        onProgress?.({ done: Math.min((parts?.done ?? 0) + at - start, total), total });
+        const done = Math.max(told, (redone ?? parts?.done ?? 0) + at - start);
+        if (done < total) {
+          onProgress?.({ done, total });
+          told = done;
+        }
         return true;
       },
     });
@@ -111,11 +118,14 @@ function* findDifference(
     found = yield* compareFrom({ start: 0, end: total }, false);
   } else {
     yield* withHelper(parts, helper, () => compareParts(parts, (part) => compareFrom(part, true)));
-    for (const part of parts.unfinished()) {
+    const unfinished = [...parts.unfinished()];
+    redone = unfinished.reduce((done, { start, end }) => done - (end - start), total);
+    for (const part of unfinished) {
       found = yield* compareFrom(part, false);
       if (found !== undefined) {
         break;
       }
+      redone += part.end - part.start;
     }
   }
   if (found === undefined) {
