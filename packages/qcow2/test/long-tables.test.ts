@@ -3,7 +3,7 @@ import { isImgError, MemoryStorage, runSync, type FormatAccess } from "@img/form
 import { FaultStorage, RecordingStorage, SeededRandom } from "@img/testing";
 import { IoVector } from "@img/io-vector";
 import { describe, expect, test } from "vitest";
-import { checkQcow2, qcow2, type Qcow2Image } from "../src/index.ts";
+import { checkQcow2, parseHeader, qcow2, type Qcow2Image } from "../src/index.ts";
 import { runTool, ScratchDirectory } from "./support/qemu.ts";
 
 const widths = [1, 2, 4, 8, 16, 32, 64];
@@ -148,6 +148,48 @@ describe("a table that is longer than what one refcount block counts", () => {
         }
       }
       expect(states).toBeGreaterThan(100);
+    }
+  });
+
+  test("goes where refcount blocks are missing between others, and survives power cuts there", async () => {
+    using scratch = new ScratchDirectory();
+    for (const cleared of [2, 3, 5]) {
+      const memory = new MemoryStorage();
+      const made = create(memory, { clusterSize: 512, refcountBits: 64, size: 4 * mebibyte });
+      // the L2 tables first, so that there are only clusters of data between the blocks
+      for (let at = 0; at < mebibyte; at += 32_768) {
+        runSync(made.io.write(IoVector.single(new Uint8Array(512).fill(1)), at));
+      }
+      runSync(made.io.write(IoVector.single(new Uint8Array(mebibyte).fill(1)), 0));
+      runSync(made.io.discardToZero(500_000, 400_000));
+      runSync(made.io.close());
+      const contents = memory.toUint8Array();
+      const view = new DataView(contents.buffer);
+      const { refcountTableOffset } = parseHeader(contents);
+      let dropped = 0;
+      for (let index = 0; index < 64 && dropped < cleared; index++) {
+        // a block that counts nothing but itself, in its own first cluster
+        const block = Number(view.getBigUint64(refcountTableOffset + index * 8));
+        const counts = contents.subarray(block, block + 512);
+        if (block === index * 64 * 512 && counts[7] === 1 && counts.subarray(8).every((byte) => byte === 0)) {
+          view.setBigUint64(refcountTableOffset + index * 8, 0n);
+          dropped++;
+        }
+      }
+      expect(dropped).toBe(cleared);
+      expectSound(scratch.file("holes.qcow2"), new MemoryStorage(contents.slice()));
+      const storage = new RecordingStorage(new MemoryStorage(contents.slice()));
+      const image = runSync(qcow2.openIo(storage, { writable: true }));
+      runSync(image.io.resize((4 + cleared * 2) * mebibyte + 32_768 * 30, "none"));
+      runSync(image.io.close());
+      const ends = new MemoryStorage(storage.inner.toUint8Array());
+      expectSound(scratch.file("ours.qcow2"), ends);
+      const tableOffset = parseHeader(ends.toUint8Array()).l1TableOffset;
+      expect(tableOffset).toBeLessThan(contents.length);
+      for (const state of storage.states({ subsets: 3 })) {
+        const { corruptions } = await checkQcow2(state);
+        expect(corruptions).toBe(0);
+      }
     }
   });
 
