@@ -37,7 +37,8 @@ function endOfData(buffer: Uint8Array, start: number, granularity: number, end: 
   let at = start;
   while (at < end) {
     const next = Math.min(at + granularity, end);
-    if (isZeroRange(buffer, at, next)) return at;
+    // most granules of data begin with a byte that says so
+    if (buffer[at] === 0 && isZeroRange(buffer, at, next)) return at;
     at = next;
   }
   return end;

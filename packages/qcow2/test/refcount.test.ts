@@ -2,7 +2,9 @@ import { CountingStorage, SeededRandom } from "@img/testing";
 import { MemoryStorage, type Storage } from "@img/format-core";
 import { describe, expect, it } from "vitest";
 import { parseHeader, refcountAt } from "../src/index.ts";
+import { raiseRefcounts, zeroRefcounts } from "../src/refcounts/refcount.ts";
 import { RefcountReader } from "../src/refcounts/refcount-reader.ts";
+import { Table } from "../src/tables/table.ts";
 import { expectImgError } from "./support/expect-error.ts";
 import { headerBytes, type HeaderFields } from "./support/header-fields.ts";
 import { bothWorlds } from "./support/worlds.ts";
@@ -25,6 +27,27 @@ function model(bytes: Uint8Array, index: number, order: number): bigint {
 }
 
 describe.each(orders)("a refcount of order %d", (order) => {
+  it("is looked at and raised together as one by one", () => {
+    const entries = Math.min((512 * 8) / 2 ** order, 512);
+    const table = new Table(new Uint8Array(512));
+    const random = new SeededRandom(order);
+    for (let round = 0; round < 300; round++) {
+      const first = random.integer(0, entries - 1);
+      const count = random.integer(0, entries - first);
+      let zero = 0;
+      while (zero < count && model(table.bytes, first + zero, order) === 0n) {
+        zero++;
+      }
+      expect(zeroRefcounts(table, first, count, order)).toBe(zero);
+      // half of them, so that there are gaps of all lengths
+      const raised = Math.floor(zero / 2);
+      const before = Array.from({ length: entries }, (_, index) => model(table.bytes, index, order));
+      raiseRefcounts(table.view, first, raised, order);
+      const after = before.map((value, index) => value + (index >= first && index < first + raised ? 1n : 0n));
+      expect(Array.from({ length: entries }, (_, index) => model(table.bytes, index, order))).toEqual(after);
+    }
+  });
+
   it("is read like the model has it", () => {
     const bytes = new SeededRandom(order).bytes(512);
     // 64-bit counts above 2^53 aren't exact, and no image has them

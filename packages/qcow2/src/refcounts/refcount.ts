@@ -1,4 +1,6 @@
+import { isZero } from "@img/io-vector";
 import { ImgError } from "@img/format-core";
+import type { Table } from "../tables/table.ts";
 
 /**
  * The refcount at `index` of a refcount block. Widths below a byte are packed with the lowest index in the lowest bits; wider ones
@@ -60,6 +62,34 @@ export function setRefcount(view: DataView, index: number, order: number, value:
       view.setUint8(at, (view.getUint8(at) & ~mask) | (value << shift));
     }
   }
+}
+
+/**
+ * Adds one to each of `count` refcounts from `index` on.
+ * @throws ImgError `ERR_IMG_LIMIT` at the first that can't be raised; those before it are
+ */
+export function raiseRefcounts(view: DataView, index: number, count: number, order: number): void {
+  for (let at = index; at < index + count; at++) {
+    setRefcount(view, at, order, refcountAt(view, at, order) + 1);
+  }
+}
+
+/** From this many refcounts on, looking at them together costs less than it saves. */
+const fewestTogether = 4;
+
+/** How many refcounts from `index` on are 0, before the first that isn't; at most `count`, and all of these are in the block. */
+export function zeroRefcounts({ bytes, view }: Table, index: number, count: number, order: number): number {
+  if (order >= 3 && count >= fewestTogether) {
+    const width = 2 ** (order - 3);
+    if (isZero(bytes, index * width, (index + count) * width)) {
+      return count;
+    }
+  }
+  let zero = 0;
+  while (zero < count && refcountAt(view, index + zero, order) === 0) {
+    zero++;
+  }
+  return zero;
 }
 
 /** The largest refcount of a width of 2^order bits, as far as numbers are exact. */

@@ -1,6 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import { discardStorage, hex, ImgError, Mutex, writeStorage, type Io, type Storage } from "@img/format-core";
-import { refcountAt, setRefcount } from "../refcounts/refcount.ts";
+import { raiseRefcounts, refcountAt, setRefcount, zeroRefcounts } from "../refcounts/refcount.ts";
 import type { Table } from "../tables/table.ts";
 import { entryOffset } from "../tables/l2-entry.ts";
 import type { ClusterSet } from "./cluster-set.ts";
@@ -9,6 +9,7 @@ import { growRefcountTable } from "./grow-refcount-table.ts";
 import type { MetadataCaches } from "./metadata-caches.ts";
 import { PendingFrees, type PendingFree } from "./pending-frees.ts";
 import { Reservation, type ReservationHooks } from "./reservation.ts";
+import { ReservedClusters } from "./reserved-clusters.ts";
 
 /** Host offsets of data clusters are below it: 2^53 here, 2^56 in the format. */
 const greatestOffset = Number.MAX_SAFE_INTEGER;
@@ -39,7 +40,7 @@ export class Allocator {
   readonly #parts: AllocatorParts;
   readonly #mutex = new Mutex("the cluster allocator");
   /** Handed out, not yet counted. */
-  readonly #reserved = new Set<number>();
+  readonly #reserved = new ReservedClusters();
   /** Every cluster below is in use. */
   #hint = 0;
   /** Clusters that one refcount block counts. */
@@ -56,10 +57,10 @@ export class Allocator {
     this.#hooks = {
       commit: (sliceOffset, first, count) => {
         this.#raise(sliceOffset, first, count);
-        this.#unreserve(first, count);
+        this.#reserved.delete(first);
       },
-      release: (first, count) => {
-        this.#unreserve(first, count);
+      release: (first) => {
+        this.#reserved.delete(first);
         this.#hint = Math.min(this.#hint, first);
       },
       unpin: (sliceOffset) => {
@@ -224,17 +225,23 @@ export class Allocator {
     while (first <= last && !this.#isFree(table, first)) {
       first++;
     }
-    let count = 0;
-    while (count < wanted && first + count <= last && this.#isFree(table, first + count)) {
-      this.#checkNotMetadata(first + count);
-      count++;
+    const count = this.#freeFrom(table, first, Math.min(wanted, last - first + 1));
+    if (first === 0 || this.#parts.metadata.hasAny(first, count)) {
+      for (let cluster = first; cluster < first + count; cluster++) {
+        this.#checkNotMetadata(cluster);
+      }
     }
     return { first, count };
   }
 
   #isFree(table: Table, cluster: number): boolean {
-    const refcount = refcountAt(table.view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
-    return refcount === 0 && !this.#reserved.has(cluster);
+    return this.#freeFrom(table, cluster, 1) === 1;
+  }
+
+  /** How many clusters from `first` on, at most `count`, are free; all are counted by `table`. */
+  #freeFrom(table: Table, first: number, count: number): number {
+    const unreserved = this.#reserved.freeFrom(first, count);
+    return zeroRefcounts(table, first % this.#sliceCoverage, unreserved, this.#parts.refcountOrder);
   }
 
   #checkNotMetadata(cluster: number): void {
@@ -250,15 +257,7 @@ export class Allocator {
     // pinned: the refcounts are raised in one go with the link, without waiting for anything
     this.#parts.caches.refcountBlocks.pin(sliceOffset);
     reservation.extend(sliceOffset, count);
-    for (let cluster = first; cluster < first + count; cluster++) {
-      this.#reserved.add(cluster);
-    }
-  }
-
-  #unreserve(first: number, count: number): void {
-    for (let cluster = first; cluster < first + count; cluster++) {
-      this.#reserved.delete(cluster);
-    }
+    this.#reserved.add(first, count);
   }
 
   /** The slice that counts `cluster`, with its refcount block made if there is none. Under the mutex. */
@@ -383,10 +382,7 @@ export class Allocator {
     if (table === undefined) {
       throw new Error("a pinned refcount block slice is gone");
     }
-    const start = first % this.#sliceCoverage;
-    for (let index = start; index < start + count; index++) {
-      setRefcount(table.view, index, refcountOrder, refcountAt(table.view, index, refcountOrder) + 1);
-    }
+    raiseRefcounts(table.view, first % this.#sliceCoverage, count, refcountOrder);
     caches.refcountBlocks.markDirty(sliceOffset);
   }
 

@@ -1,3 +1,4 @@
+import { isZero } from "@img/io-vector";
 import { hostOffset, type PreparedWrite, type RangeRelease } from "@img/format-core";
 import {
   decodeState,
@@ -45,9 +46,9 @@ export interface ClusterRun {
 export function statesAt(context: WriteContext, slice: PinnedSlice, offset: number, end: number): ClusterState[] {
   const { layout } = context;
   const { clusterSize } = layout;
-  const states: ClusterState[] = [];
   const start = offset - (offset % clusterSize);
-  for (let guest = start; guest < end; guest += clusterSize) {
+  const states = emptyStates(context, slice, start, end);
+  for (let guest = start + states.length * clusterSize; guest < end; guest += clusterSize) {
     const state = decodeState(slice.table.view, entryIndex(context, slice, guest), guest, layout);
     const [first] = states;
     if (first !== undefined && !continues(first, state, states.length * clusterSize, layout.externalDataFile)) {
@@ -56,6 +57,22 @@ export function statesAt(context: WriteContext, slice: PinnedSlice, offset: numb
     states.push(state);
   }
   return states;
+}
+
+/** From this many clusters on, looking at their entries together costs less than it saves. */
+const fewestTogether = 4;
+
+/** The states of all clusters from `start` to `end`, if none of them has anything; of none otherwise. What a new image is filled with finds them so. */
+function emptyStates(context: WriteContext, slice: PinnedSlice, start: number, end: number): ClusterState[] {
+  const { clusterSize, entryLength, extended } = context.layout;
+  const count = Math.ceil((end - start) / clusterSize);
+  if (count < fewestTogether || extended) {
+    return [];
+  }
+  const first = entryIndex(context, slice, start) * entryLength;
+  return isZero(slice.table.bytes, first, first + count * entryLength)
+    ? new Array<ClusterState>(count).fill(unallocated)
+    : [];
 }
 
 /** Whether a cluster is written where it is. */
@@ -201,8 +218,10 @@ function link(context: WriteContext, slice: PinnedSlice, run: ClusterRun): void 
   const { clusterSize } = layout;
   const start = run.offset - (run.offset % clusterSize);
   const first = entryIndex(context, slice, start);
+  const { states } = run;
   let changed = run.moves;
-  for (const [index, state] of run.states.entries()) {
+  for (let index = 0; index < states.length; index++) {
+    const state = states[index] ?? unallocated;
     const host = run.host + index * clusterSize;
     if (state === unallocated) {
       encodeNew(slice.table.view, first + index, host);

@@ -49,9 +49,9 @@ export class ClusterSet {
     if (word !== undefined) {
       this.#words.set(index, word & ~(1 << (cluster % wordBits)));
     }
-    const at = this.#rangeAt(cluster);
+    const at = this.#rangeFrom(cluster);
     const range = this.#ranges[at];
-    if (range !== undefined) {
+    if (range !== undefined && range.first <= cluster) {
       const rest = [
         { first: range.first, end: cluster },
         { first: cluster + 1, end: range.end },
@@ -61,12 +61,26 @@ export class ClusterSet {
   }
 
   has(cluster: number): boolean {
-    const word = this.#words.get(Math.floor(cluster / wordBits)) ?? 0;
-    return ((word >>> (cluster % wordBits)) & 1) === 1 || (this.#ranges.length > 0 && this.#rangeAt(cluster) >= 0);
+    return this.hasAny(cluster, 1);
   }
 
-  /** Index of the range with a cluster; −1: there is none. */
-  #rangeAt(cluster: number): number {
+  /** Whether any of `count` clusters behind each other is a member. */
+  hasAny(first: number, count: number): boolean {
+    const end = first + count;
+    for (let at = first; at < end;) {
+      const within = at % wordBits;
+      const length = Math.min(wordBits - within, end - at);
+      const word = this.#words.get(Math.floor(at / wordBits));
+      if (word !== undefined && (word & wordMask(within, length)) !== 0) {
+        return true;
+      }
+      at += length;
+    }
+    return count > 0 && this.#ranges.length > 0 && (this.#ranges[this.#rangeFrom(first)]?.first ?? Infinity) < end;
+  }
+
+  /** Index of the first range that has a cluster from this one on; behind the last one if there is none. */
+  #rangeFrom(cluster: number): number {
     if (!this.#isSorted) {
       this.#ranges = joined(this.#ranges);
       this.#isSorted = true;
@@ -81,8 +95,13 @@ export class ClusterSet {
         high = middle;
       }
     }
-    return (this.#ranges[low]?.first ?? Infinity) <= cluster ? low : -1;
+    return low;
   }
+}
+
+/** The bits of `length` clusters, at most all 32, from one on. */
+function wordMask(within: number, length: number): number {
+  return length === wordBits ? -1 : ((1 << length) - 1) << within;
 }
 
 /** The same clusters in order, as few ranges as possible. */

@@ -424,13 +424,9 @@ export class ImageWriter {
     if (dataFile !== null) {
       return true;
     }
+    const first = Math.floor(offset / layout.clusterSize);
     const last = Math.floor((offset + length - 1) / layout.clusterSize);
-    for (let cluster = Math.floor(offset / layout.clusterSize); cluster <= last; cluster++) {
-      if (this.#metadata.clusters.has(cluster)) {
-        return false;
-      }
-    }
-    return true;
+    return !this.#metadata.clusters.hasAny(first, last - first + 1);
   }
 
   #onFreed(free: PendingFree, unused: boolean): void {

@@ -2,8 +2,8 @@
 export interface ReservationHooks {
   /** Counts clusters behind each other that one slice counts: their first reference. */
   commit(sliceOffset: number, first: number, count: number): void;
-  /** Makes clusters behind each other available again. */
-  release(first: number, count: number): void;
+  /** Makes clusters behind each other available again, all that one slice counts. */
+  release(first: number): void;
   unpin(sliceOffset: number): void;
 }
 
@@ -53,7 +53,7 @@ export class Reservation {
       if (used) {
         this.#hooks.commit(offset, first, count);
       } else {
-        this.#hooks.release(first, count);
+        this.#hooks.release(first);
       }
       this.#hooks.unpin(offset);
       first += count;
