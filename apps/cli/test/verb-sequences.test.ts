@@ -10,7 +10,7 @@ import { tool } from "./support/run-tool.ts";
 const program = fileURLToPath(new URL("../dist/img.js", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "img-sequences-"));
 const seed = Number(process.env["IMG_SEED"] ?? "1");
-const sequences = Math.ceil(150 * Number(process.env["IMG_INTEROP_SCALE"] ?? "1"));
+const sequences = Math.ceil(100 * Number(process.env["IMG_INTEROP_SCALE"] ?? "1"));
 const stepsPerSequence = 6;
 /** Sequences that run at the same time: their programs mostly wait for each other. */
 const atOnce = 3;
