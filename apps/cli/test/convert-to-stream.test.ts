@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
+import { constants } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { img, qemuImg, type ToolResult } from "./support/run-tool.ts";
@@ -102,6 +104,39 @@ describe("img convert to the standard output", () => {
     child.kill("SIGINT");
     const [code] = (await once(child, "exit")) as [number];
     expect(code).toBe(130);
+  });
+
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "ends by the first %s while nobody reads its pipe",
+    async (signal) => {
+      images.tool("mkfifo", [path("unread")]);
+      const child = spawn(process.execPath, [program, "convert", "-O", "raw", "a.qcow2", "unread"], {
+        cwd: images.directory,
+        stdio: "ignore",
+      });
+      try {
+        const ended = once(child, "exit");
+        // by then it waits: what it does until then takes less
+        await sleep(1500);
+        expect(child.exitCode).toBe(null);
+        child.kill(signal);
+        expect(await Promise.race([ended, sleep(5000)])).toEqual([128 + constants.signals[signal], null]);
+      } finally {
+        child.kill("SIGKILL");
+        rmSync(path("unread"));
+      }
+      expect(readdirSync(images.directory).filter((name) => name.includes("unread"))).toEqual([]);
+    },
+  );
+
+  it("waits for whoever reads its pipe", async () => {
+    const { code, stdout } = shell(
+      "mkfifo late; { sleep 1.5; cat late | wc -c; } & img convert -O raw a.qcow2 late; code=$?; wait; rm late; exit $code",
+    );
+    expect({ code, stdout: Number(stdout) }).toEqual({
+      code: 0,
+      stdout: Number(img(["convert", "--length", "-O", "raw", "a.qcow2", "-"], images.directory).stdout),
+    });
   });
 
   it("refuses a length of what isn't streamed", () => {

@@ -9,6 +9,7 @@ const slice = 50;
  */
 export class Pacer {
   #since = performance.now();
+  #turning: Promise<void> | undefined;
 
   /** A safe point, where the job is aborted if asked to; waits for one turn of the event loop when the last was long ago. */
   *pause(): Io<void> {
@@ -20,15 +21,17 @@ export class Pacer {
     });
   }
 
+  /** One turn is waited for by all workers of a job: with one timer for each, Node would call one after the other for ever, and hear of nothing else. */
   #turn(): void | Promise<void> {
-    if (performance.now() - this.#since < slice) {
+    if (this.#turning === undefined && performance.now() - this.#since < slice) {
       return;
     }
-    return new Promise((resolve) => {
+    return (this.#turning ??= new Promise((resolve) => {
       setTimeout(() => {
         this.#since = performance.now();
+        this.#turning = undefined;
         resolve();
       }, 0);
-    });
+    }));
   }
 }

@@ -1,4 +1,4 @@
-import { close as closeFile, fstatSync, open as openFile, write as writeFile } from "node:fs";
+import { close as closeFile, constants, fstatSync, open as openFile, write as writeFile } from "node:fs";
 import type { Socket } from "node:net";
 import { isatty } from "node:tty";
 import { promisify } from "node:util";
@@ -8,6 +8,9 @@ import { strerror } from "../errors/strerror.ts";
 const write = promisify(writeFile);
 const open = promisify(openFile);
 const close = promisify(closeFile);
+
+/** Milliseconds. */
+const betweenOpenings = 20;
 
 /** Nobody reads what is written any more. */
 export class OutputClosed extends Error {
@@ -49,9 +52,12 @@ export class ByteOutput {
     return new ByteOutput("the standard output", 1, async () => undefined);
   }
 
-  /** A named pipe; waits for somebody who reads it. */
-  static async pipe(path: string): Promise<ByteOutput> {
-    const fd = await open(path, "w");
+  /**
+   * A named pipe; waits for somebody who reads it.
+   * @throws CommandError when it can't be opened; the signal's reason
+   */
+  static async pipe(path: string, signal: AbortSignal): Promise<ByteOutput> {
+    const fd = await openPipe(path, signal);
     return new ByteOutput(path, fd, () => close(fd));
   }
 
@@ -87,6 +93,35 @@ export class ByteOutput {
     }
     await this.#close();
   }
+}
+
+/** Asks again and again: an opening that waits for a reader keeps a thread, and the process, which couldn't be told to end. */
+async function openPipe(path: string, signal: AbortSignal): Promise<number> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      const { code = "", message } = error as NodeJS.ErrnoException;
+      if (code !== "ENXIO") {
+        throw new CommandError(`Could not open '${path}': ${strerror(code) ?? message}`, { cause: error });
+      }
+    }
+    await pause(signal);
+  }
+}
+
+/** Waits until there may be a reader, or until the signal comes. */
+function pause(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, betweenOpenings);
+    signal.addEventListener("abort", end);
+  });
 }
 
 function send(socket: Socket, bytes: Uint8Array, signal: AbortSignal): Promise<void> {

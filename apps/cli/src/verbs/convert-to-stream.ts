@@ -26,7 +26,7 @@ export async function convertToStream(
   checkStream(args, targetFormat);
   const output = args.has("length")
     ? undefined
-    : await (name === "-" || name === "/dev/stdout" ? ByteOutput.standard() : ByteOutput.pipe(name));
+    : await (name === "-" || name === "/dev/stdout" ? ByteOutput.standard() : ByteOutput.pipe(name, signal));
   const line = progressLine(args, terminal, output !== undefined);
   const target: NamedImage = { name, filename: name, spec: { path: name, format: targetFormat } };
   try {

@@ -9,7 +9,7 @@ import type { Terminal } from "../terminal.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img io`. */
-export async function run({ args, terminal }: VerbContext): Promise<number> {
+export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
   const [name, more] = args.operands;
   if (more !== undefined) {
     throw new UsageError("Expecting at most one image file name");
@@ -22,7 +22,7 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
   }
   const commands = args.values("cmd");
   try {
-    await (commands.length > 0 ? runAll(session, commands) : runInput(session, terminal));
+    await (commands.length > 0 ? runAll(session, commands, signal) : runInput(session, terminal, signal));
     await session.flush();
   } catch (error) {
     // what was written before is kept; what made the session fail is being reported
@@ -48,8 +48,9 @@ function firstRequest(args: ParsedArguments, name: string): IoOpenRequest {
   };
 }
 
-async function runAll(session: IoSession, commands: readonly string[]): Promise<void> {
+async function runAll(session: IoSession, commands: readonly string[], signal: AbortSignal): Promise<void> {
   for (const command of commands) {
+    signal.throwIfAborted();
     await session.run(command);
     if (session.ended) {
       return;
@@ -57,12 +58,13 @@ async function runAll(session: IoSession, commands: readonly string[]): Promise<
   }
 }
 
-async function runInput(session: IoSession, terminal: Terminal): Promise<void> {
+async function runInput(session: IoSession, terminal: Terminal, signal: AbortSignal): Promise<void> {
   const prompt = `${terminal.program}> `;
-  const lines = createInterface({ input: process.stdin });
+  const lines = createInterface({ input: process.stdin, signal });
   await session.print(prompt);
   await session.flush();
   for await (const line of lines) {
+    signal.throwIfAborted();
     await session.run(line);
     if (session.ended) {
       break;
@@ -71,4 +73,5 @@ async function runInput(session: IoSession, terminal: Terminal): Promise<void> {
     await session.flush();
   }
   lines.close();
+  signal.throwIfAborted();
 }
