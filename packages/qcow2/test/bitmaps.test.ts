@@ -59,14 +59,14 @@ describe.each(bothWorlds)("the bitmap directory ($name)", (world) => {
 
   it("lists the bitmaps in order, with all that it says of them", async () => {
     const entries = [
-      bitmapBytes({ name: "bitmap0", flags: 1, granularityBits: 9, tableOffset: 0x1f_ffff_ffff_ffffn, tableSize: 7 }),
+      bitmapBytes({ name: "bitmap0", flags: 1, granularityBits: 9, tableOffset: 0x1f_ffff_bfff_ffffn, tableSize: 7 }),
       bitmapBytes({ name: "b", flags: 2, granularityBits: 31 }),
       bitmapBytes({ name: "grün", flags: 7 }),
     ];
     expect(await load(entries)).toEqual([
       {
         name: "bitmap0",
-        tableOffset: 0x1f_ffff_ffff_ffff,
+        tableOffset: 0x1f_ffff_bfff_ffff,
         tableSize: 7,
         granularity: 512,
         inUse: true,

@@ -63,7 +63,7 @@ const bounds: readonly {
   },
   {
     rule: "an L1 table that begins with a cluster",
-    accepts: [{ l1TableOffset: 2n ** 53n - 0x1_0000n }],
+    accepts: [{ l1TableOffset: 2n ** 53n - 2n ** 30n }],
     refuses: [{ l1TableOffset: 0x3_0200 }, { l1TableOffset: 1 }],
     message: "not cluster-aligned",
   },
@@ -73,6 +73,12 @@ const bounds: readonly {
     refuses: [{ l1TableOffset: 2n ** 53n }, { l1TableOffset: 2n ** 63n }],
     message: "header field l1_table_offset is 0x",
   },
+  ...(["l1TableOffset", "refcountTableOffset", "snapshotsOffset"] as const).map((field) => ({
+    rule: `${field} so far below 2^53 that what lies there ends below it, too`,
+    accepts: [{ [field]: 2n ** 53n - 2n ** 30n }],
+    refuses: [{ [field]: 2n ** 53n - 2n ** 30n + 0x1_0000n }, { [field]: 2n ** 53n - 0x1_0000n }],
+    message: "expected at most 0x1fffffc0000000",
+  })),
   {
     rule: "an L1 table that isn't the header",
     accepts: [{ l1TableOffset: 0, l1Size: 0, size: 0 }],

@@ -54,7 +54,7 @@ describe("a standard L2 entry", () => {
       expect(decode(1n << bit)).toMatchObject({ kind: "data", host: 2 ** Number(bit), copied: false });
       expect(decode((1n << bit) | copied)).toMatchObject({ kind: "data", host: 2 ** Number(bit), copied: true });
     }
-    expect(decode(0x1f_ffff_ffff_0000n)).toMatchObject({ kind: "data", host: 0x1f_ffff_ffff_0000 });
+    expect(decode(0x1f_ffff_bfff_0000n)).toMatchObject({ kind: "data", host: 0x1f_ffff_bfff_0000 });
   });
 
   it("is asked for any byte of its cluster", () => {

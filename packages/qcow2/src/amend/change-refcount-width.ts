@@ -109,6 +109,12 @@ class WidthChange {
         }
       }
     }
+    if (needed.size === 0) {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        "all refcounts are 0, that of the header, too: they have to be repaired first",
+      );
+    }
     return { needed, end };
   }
 
@@ -131,7 +137,8 @@ class WidthChange {
 
   #plan({ needed, end }: { readonly needed: Set<number>; readonly end: number }): NewRefcounts {
     for (;;) {
-      const entries = Math.max(...needed) + 1;
+      // one by one: there may be more than a call can have arguments
+      const entries = [...needed].reduce((most, index) => Math.max(most, index + 1), 0);
       const tableClusters = Math.ceil((entries * 8) / this.#clusterSize);
       if (tableClusters * this.#clusterSize > limits.refcountTableLength) {
         throw new ImgError(

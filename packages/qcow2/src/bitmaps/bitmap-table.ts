@@ -1,5 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import { hex, ImgError, readStorage, type Io, type Storage } from "@img/format-core";
+import { greatestHostOffset } from "../header/layout.ts";
 import { entryText } from "../tables/l2-entry.ts";
 import type { BitmapEntry } from "./load-bitmaps.ts";
 
@@ -29,7 +30,7 @@ export function* loadBitmapTable(storage: Storage, bitmap: BitmapEntry, clusterS
     const high = view.getUint32(index * 8);
     const low = view.getUint32(index * 8 + 4);
     const value = high * 0x1_0000_0000 + low;
-    if (value !== allBits && (value % clusterSize !== 0 || value > Number.MAX_SAFE_INTEGER)) {
+    if (value !== allBits && (value % clusterSize !== 0 || value > greatestHostOffset)) {
       throw corrupt(`bitmap ${quoted}: entry ${String(index)} of its table is ${entryText(high, low)}`);
     }
     entries[index] = value;

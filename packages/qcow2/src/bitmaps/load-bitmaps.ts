@@ -2,7 +2,7 @@ import { IoVector } from "@img/io-vector";
 import { hex, ImgError, readStorage, uint64, type Io, type Storage } from "@img/format-core";
 import { decodeText } from "../header/extensions.ts";
 import type { BitmapsExtension } from "../header/known-extensions.ts";
-import { limits } from "../header/layout.ts";
+import { checkHostOffset, limits } from "../header/layout.ts";
 
 /** A persistent dirty bitmap, as its directory entry has it. */
 export interface BitmapEntry {
@@ -100,9 +100,10 @@ function parseEntry(entry: Uint8Array): BitmapEntry {
   if (granularityBits < 9 || granularityBits > 31) {
     throw corrupt(`bitmap ${JSON.stringify(name)}: granularity_bits is ${String(granularityBits)}: expected 9 to 31`);
   }
+  const tableOffset = uint64(view.getUint32(0), view.getUint32(4), "bitmap table offset");
   return {
     name,
-    tableOffset: uint64(view.getUint32(0), view.getUint32(4), "bitmap table offset"),
+    tableOffset: checkHostOffset(tableOffset, "bitmap table"),
     tableSize: view.getUint32(8),
     granularity: 2 ** granularityBits,
     inUse: (flags & flagInUse) !== 0,

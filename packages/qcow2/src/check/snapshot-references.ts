@@ -1,7 +1,7 @@
 import { IoVector } from "@img/io-vector";
 import { hex, isImgError, readStorage, type Io } from "@img/format-core";
 import { decodeText } from "../header/extensions.ts";
-import { limits } from "../header/layout.ts";
+import { greatestHostOffset, limits } from "../header/layout.ts";
 import { snapshotHeadLength, snapshotLengths, type SnapshotLengths } from "../snapshots/parse-snapshot.ts";
 import type { CheckState } from "./check-state.ts";
 import type { Finding } from "./finding.ts";
@@ -93,8 +93,8 @@ export function checkSnapshotL1(state: CheckState, snapshot: SnapshotL1): boolea
   const wrong =
     offset % state.clusterSize !== 0
       ? `L1 table at host offset ${hex(offset)}: not cluster-aligned`
-      : offset > Number.MAX_SAFE_INTEGER
-        ? `L1 table at host offset ${hex(offset)}: expected at most 0x1fffffffffffff`
+      : offset > greatestHostOffset
+        ? `L1 table at host offset ${hex(offset)}: expected at most ${hex(greatestHostOffset)}`
         : size * 8 > limits.l1TableLength
           ? `L1 table has ${String(size)} entries: expected at most ${String(limits.l1TableLength / 8)}`
           : undefined;

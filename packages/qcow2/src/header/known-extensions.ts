@@ -1,6 +1,6 @@
 import { hex, ImgError, uint64 } from "@img/format-core";
 import { decodeText, extensionTypes, parseFeatureNames, type FeatureName, type HeaderExtension } from "./extensions.ts";
-import { limits } from "./layout.ts";
+import { checkHostOffset, limits } from "./layout.ts";
 
 /** Where the persistent bitmaps are. */
 export interface BitmapsExtension {
@@ -87,6 +87,7 @@ function decodeBitmaps(data: Uint8Array, clusterSize: number): BitmapsExtension 
   if (count === 0 || count > limits.bitmapCount) {
     throw corrupt(`bitmaps extension counts ${String(count)} bitmaps: expected 1 to ${String(limits.bitmapCount)}`);
   }
+  checkHostOffset(directoryOffset, "bitmap directory");
   if (directoryOffset === 0 || directoryOffset % clusterSize !== 0) {
     throw corrupt(`bitmap directory at host offset ${hex(directoryOffset)}: not cluster-aligned`);
   }
@@ -105,6 +106,7 @@ function decodeCrypto(data: Uint8Array, clusterSize: number): CryptoExtension {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const offset = uint64(view.getUint32(0), view.getUint32(4), "encryption header offset");
   const length = uint64(view.getUint32(8), view.getUint32(12), "encryption header length");
+  checkHostOffset(offset + length, "the end of the encryption header");
   if (offset % clusterSize !== 0) {
     throw corrupt(`encryption header at host offset ${hex(offset)}: not cluster-aligned`);
   }

@@ -1,3 +1,5 @@
+import { hex, ImgError } from "@img/format-core";
+
 /** Byte offsets of the header's fields (qcow2 specification, "Header"). All integers are big-endian. */
 export const headerLayout = {
   magic: 0,
@@ -55,3 +57,24 @@ export const limits = {
 
 /** Size of the unit in which disks are measured, bytes. */
 export const sectorSize = 512;
+
+/**
+ * The largest host offset that is followed. What begins there, tables with all that is read ahead included, ends below 2^53, so that offsets stay exact;
+ * neither QEMU nor a file system that there is gets anywhere near.
+ */
+export const greatestHostOffset: number = 2 ** 53 - 2 ** 30;
+
+/**
+ * Returns a host offset that something is going to be read from.
+ * @param what - what lies there, for the message
+ * @throws ImgError `ERR_IMG_CORRUPT` when it is past {@link greatestHostOffset}
+ */
+export function checkHostOffset(offset: number, what: string): number {
+  if (offset > greatestHostOffset) {
+    throw new ImgError(
+      "ERR_IMG_CORRUPT",
+      `${what} at host offset ${hex(offset)}: expected at most ${hex(greatestHostOffset)}`,
+    );
+  }
+  return offset;
+}

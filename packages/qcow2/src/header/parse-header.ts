@@ -2,6 +2,7 @@ import { hex, ImgError, uint64 } from "@img/format-core";
 import { hasFeature, incompatible, noFeatures, type FeatureBits } from "./features.ts";
 import type { Qcow2Header } from "./header.ts";
 import {
+  checkHostOffset,
   clusterBitsRange,
   headerLayout as at,
   leastClusterBitsWithSubclusters,
@@ -198,6 +199,7 @@ function requiredL1Size(header: Qcow2Header): number {
 }
 
 function checkAligned(offset: number, clusterSize: number, what: string): void {
+  checkHostOffset(offset, what);
   if (offset % clusterSize !== 0) {
     throw corrupt(`${what} at host offset ${hex(offset)}: not cluster-aligned`);
   }

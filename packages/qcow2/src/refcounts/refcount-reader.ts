@@ -1,5 +1,6 @@
 import { hex, ImgError, uint64, type Io, type Storage } from "@img/format-core";
 import type { Qcow2Header } from "../header/header.ts";
+import { checkHostOffset, greatestHostOffset } from "../header/layout.ts";
 import { TableReader } from "../tables/table-reader.ts";
 import { refcountAt } from "./refcount.ts";
 
@@ -51,6 +52,9 @@ export class RefcountReader {
     const { view } = yield* this.#reader.get(this.#header.refcountTableOffset + at - within);
     const low = view.getUint32(within + 4);
     const offset = uint64(view.getUint32(within), low, `refcount table entry ${String(index)}`);
+    if (offset > greatestHostOffset) {
+      checkHostOffset(offset, `refcount block ${String(index)}`);
+    }
     if (offset % this.#clusterSize !== 0) {
       throw new ImgError(
         "ERR_IMG_CORRUPT",

@@ -1,6 +1,6 @@
 import { hex, ImgError, uint64 } from "@img/format-core";
 import { decodeText } from "../header/extensions.ts";
-import { limits } from "../header/layout.ts";
+import { checkHostOffset, limits } from "../header/layout.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Length of a table entry's fixed part. */
@@ -51,6 +51,7 @@ export function parseSnapshot(
   const id = decodeText(idBytes);
   const name = decodeText(nameBytes);
   const l1TableOffset = uint64(view.getUint32(0), view.getUint32(4), "snapshot's L1 table offset");
+  checkHostOffset(l1TableOffset, "snapshot's L1 table");
   const l1Size = view.getUint32(8);
   if (l1TableOffset % clusterSize !== 0) {
     throw corrupt(name, `L1 table at host offset ${hex(l1TableOffset)}: not cluster-aligned`);

@@ -1,4 +1,5 @@
 import { hex, ImgError } from "@img/format-core";
+import { checkHostOffset, greatestHostOffset } from "../header/layout.ts";
 
 /** Bit 63 of L1 and L2 entries, in the upper half: the refcount is exactly one, so it may be written in place. */
 export const copiedFlag = 0x8000_0000;
@@ -36,12 +37,12 @@ export interface CompressedCluster {
 /**
  * The host offset in the halves of an entry.
  * @returns a multiple of 512
- * @throws ImgError `ERR_IMG_CORRUPT` when it is past 2^53−1
+ * @throws ImgError `ERR_IMG_CORRUPT` when it is past {@link greatestHostOffset}
  */
 export function entryOffset(high: number, low: number): number {
   const offset = (high & offsetMaskHigh) * 0x1_0000_0000 + ((low & offsetMaskLow) >>> 0);
-  if (offset > Number.MAX_SAFE_INTEGER) {
-    throw new ImgError("ERR_IMG_CORRUPT", `host offset ${hex(offset)}: expected at most 0x1fffffffffffff`);
+  if (offset > greatestHostOffset) {
+    throw new ImgError("ERR_IMG_CORRUPT", `host offset ${hex(offset)}: expected at most ${hex(greatestHostOffset)}`);
   }
   return offset;
 }
@@ -60,19 +61,13 @@ export function checkReserved(high: number, low: number, layout: L2EntryLayout):
 /**
  * Where a compressed cluster lies: with x = 62 − (cluster_bits − 8), bits 0 … x−1 are the offset in bytes, bits x … 61 count
  * the sectors after the first one that it touches (qcow2 specification, "Compressed Clusters Descriptor").
- * @throws ImgError `ERR_IMG_CORRUPT` when the offset is past 2^53−1
+ * @throws ImgError `ERR_IMG_CORRUPT` when the offset is past {@link greatestHostOffset}
  */
 export function compressedCluster(high: number, low: number, clusterBits: number): CompressedCluster {
   const offsetBitsHigh = 62 - (clusterBits - 8) - 32;
   const offsetHigh = high & (2 ** offsetBitsHigh - 1);
   const sectors = (high & 0x3fff_ffff) >>> offsetBitsHigh;
-  const offset = offsetHigh * 0x1_0000_0000 + low;
-  if (offset > Number.MAX_SAFE_INTEGER) {
-    throw new ImgError(
-      "ERR_IMG_CORRUPT",
-      `compressed cluster at host offset ${hex(offset)}: expected at most 0x1fffffffffffff`,
-    );
-  }
+  const offset = checkHostOffset(offsetHigh * 0x1_0000_0000 + low, "compressed cluster");
   return { offset, length: (sectors + 1) * 512 - (offset % 512) };
 }
 
