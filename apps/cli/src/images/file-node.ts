@@ -36,7 +36,7 @@ const withoutEffect = [
 ];
 
 /** Who writes has to know that nobody else does. */
-export const sharedReadOnly = "force-share=on can only be used with read-only images";
+const sharedReadOnly = "force-share=on can only be used with read-only images";
 
 /** What options say about a file. */
 export type FileNode = Pick<ImageSpec, "path" | "storages" | "direct" | "forceShare" | "lock"> & Unwritable;
