@@ -157,3 +157,23 @@ test("what is left of a table where the file ends is repaired without leaks, and
   expect(done.steps.map(({ kind }) => kind)).toContain("fill-cluster");
   expect(cut.size).toBe(last + cluster);
 });
+
+test.each(["leaks", "all"] as const)(
+  "a table that a refcount block of single bits lies on isn't taken for one (%s)",
+  async (mode) => {
+    const made = new MemoryStorage();
+    const image = await qcow2.create(made, { size: 64 * 1024 * 1024, clusterSize: cluster, refcountBits: 1 });
+    await image.write(new Uint8Array(cluster * 3).fill(1), 0);
+    await image.close();
+    const view = new DataView(made.toUint8Array().buffer);
+    const l1 = view.getBigUint64(headerLayout.l1TableOffset);
+    view.setBigUint64(Number(view.getBigUint64(headerLayout.refcountTableOffset)), l1);
+    const storage = new MemoryStorage(new Uint8Array(view.buffer));
+    const done = runSync(repairImage(storage, { mode }));
+    expect(done.refused).toBe(mode === "leaks" ? "refcounts" : undefined);
+    expect(done.after.corruptions === 0).toBe(mode === "all");
+    const bytes = new Uint8Array(cluster * 3);
+    await (await qcow2.open(storage)).read(bytes, 0);
+    expect(bytes.every((byte) => byte === 1)).toBe(true);
+  },
+);

@@ -146,7 +146,8 @@ export class CheckState {
       this.findings.add("corruption", () => ({
         kind: "refcount-overflow",
         message: `cluster at host offset ${hex(cluster * this.clusterSize)} has more references than refcounts of ${String(2 ** this.header.refcountOrder)} bits can count`,
-        repair: "copy",
+        // what else lies there must not be changed as if it were refcounts
+        repair: kind === "refcount-block" ? "rebuild-refcounts" : "copy",
         hostOffset: cluster * this.clusterSize,
         ...(guestOffset < 0 ? {} : { guestOffset }),
       }));
