@@ -31,8 +31,9 @@ export class PendingFrees {
   /** Called when nobody holds a lease on the image, or one alone does. */
   noteIdle(): void {
     if (this.#leased.length > 0) {
-      this.#idle.push(...this.#leased);
+      const leased = this.#leased;
       this.#leased = [];
+      this.putBack(leased);
     }
   }
 
@@ -44,6 +45,9 @@ export class PendingFrees {
   }
 
   putBack(frees: readonly PendingFree[]): void {
-    this.#idle.push(...frees);
+    // one by one: more than 100 000 arguments are too many for a call
+    for (const free of frees) {
+      this.#idle.push(free);
+    }
   }
 }

@@ -114,7 +114,7 @@ export function* lowerTree(context: WriteContext, l1: Uint8Array, most: number =
     // the table itself last: it is read no more when it is free
     const [table, ...entries] = references.slice(0, Math.max(0, left));
     left -= references.length;
-    waiting.push(...entries);
+    waiting = waiting.concat(entries);
     if (table !== undefined) {
       waiting.push(table);
     }
