@@ -206,7 +206,7 @@ async function measureServer(
 ): Promise<Sample> {
   const socket = images.path(`${kind}.sock`);
   const disk = make();
-  using server = await NbdServerProcess.start(...commandOf(kind, disk, socket, programs), socket);
+  await using server = await NbdServerProcess.start(...commandOf(kind, disk, socket, programs), socket);
   const uri =
     disk.keys === undefined
       ? `nbd+unix:///?socket=${socket}`

@@ -44,12 +44,13 @@ export function stability(before: Report, after: Report): string {
       isMet(old.target, old.ratio) !== isMet(now.target, now.ratio),
   );
   const minutes = Math.round((Date.parse(after.date) - Date.parse(before.date)) / 60_000);
+  const versions = before.commit === after.commit ? "" : `, the first with commit ${before.commit}`;
   const turns =
     turned.length === 0
       ? "No target was met in one and missed in the other."
       : `Met in one and missed in the other: ${turned.map(({ after: now }) => now.name).join("; ")}.`;
   return (
-    `${String(cases.length)} cases in both, begun ${String(minutes)} minutes apart. Half of the ratios differ by less than ${percent(spread.median, false)}; ` +
+    `${String(cases.length)} cases in both, begun ${String(minutes)} minutes apart${versions}. Half of the ratios differ by less than ${percent(spread.median, false)}; ` +
     `${within(0.1)} by at most 10 %, ${within(0.25)} by at most 25 %; the most by ${percent(spread.max, false)}. ${turns}`
   );
 }

@@ -1,16 +1,19 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Ticks of a processor per second in `/proc`: what every Linux has. */
 const ticks = 100;
 
-/** A server that runs until its object is disposed of. */
-export class NbdServerProcess implements Disposable {
+/** A server that runs until its object is disposed of, which waits until it has let go of its image. */
+export class NbdServerProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    this.#ended = once(child, "exit");
   }
 
   /** Starts a server, and waits until its socket is there. @throws Error when it ends instead */
@@ -49,7 +52,10 @@ export class NbdServerProcess implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#child.kill("SIGKILL");
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill("SIGKILL");
+      await this.#ended;
+    }
   }
 }
