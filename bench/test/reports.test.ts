@@ -119,8 +119,8 @@ describe("two reports", () => {
       "2 cases in both, begun 60 minutes apart. Half of the ratios differ by less than 15 %; 1 by at most 10 %, 2 by at most 25 %; the most by 20 %. " +
         "Met in one and missed in the other: b.",
     );
-    expect(stability({ ...first, commit: "0123456789ab" }, second)).toContain(
-      "begun 60 minutes apart, the first with commit 0123456789ab. Half",
+    expect(stability({ ...first, commit: "fedcba987654" }, second)).toContain(
+      "begun 60 minutes apart, the first with commit fedcba987654. Half",
     );
     expect(stability(first, report(second.date, [result("z", 1)]))).toBe("No case is in both.");
   });
