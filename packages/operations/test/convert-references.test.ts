@@ -142,6 +142,8 @@ describe("convertImages with a data file", () => {
     const aborted = convertImages({
       sources: [source("top.qcow2")],
       target: made,
+      // more than one piece, so that there is something to tell before the end
+      chunkSize: 65_536,
       rate: 1,
       signal: controller.signal,
       onProgress: () => {
