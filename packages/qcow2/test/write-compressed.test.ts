@@ -1,5 +1,6 @@
 import { MemoryStorage, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
+import { CountingStorage, FaultPlan, FaultStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { checkImage, qcow2 } from "../src/index.ts";
 
@@ -80,5 +81,53 @@ describe.each(worlds)("compressed clusters written in the $world world", ({ run 
       }
     });
     expect(Buffer.compare(inHalves, atOnce)).toBe(0);
+  });
+
+  it("are written many at once, over the borders of host clusters, L2 tables, and what doesn't get smaller", async () => {
+    const storage = new CountingStorage(new MemoryStorage());
+    // an L2 table has 512 entries
+    const size = 600 * clusterSize;
+    const image = await run(qcow2.createIo(storage, { size, clusterSize }));
+    const first = 500;
+    const plain = new Set([520, 521, 522]);
+    const bytes = new Uint8Array(clusters * clusterSize);
+    for (let index = 0; index < clusters; index++) {
+      bytes.set(halfNoise(clusterSize, plain.has(first + index) ? 1 : 0.3, index + 1), index * clusterSize);
+    }
+    storage.reset();
+    await run(image.io.writeCompressed(IoVector.single(bytes), first * clusterSize));
+    const data = storage.requests.filter(({ method, length }) => method === "write" && length > clusterSize);
+    // sixteen at a time: 500 … 511, 512 … 515, 516 … 519, three that stay as they are, 523 … 531, 532 … 539
+    expect(data).toHaveLength(6);
+    await run(image.io.flush());
+
+    const result = runSync(checkImage(storage));
+    expect(result.findings).toEqual([]);
+    expect(result.compressedClusters).toBe(clusters - plain.size);
+    const again = await run(qcow2.openIo(storage.inner));
+    const read = new Uint8Array(bytes.length);
+    await run(again.io.read(IoVector.single(read), first * clusterSize));
+    expect(Buffer.compare(read, bytes)).toBe(0);
+  });
+
+  it("are stored all or none when the host fails, and leave nothing behind that nobody uses", async () => {
+    const plan = new FaultPlan();
+    const memory = new MemoryStorage();
+    const image = await run(
+      qcow2.createIo(new FaultStorage(memory, plan), { size: clusters * clusterSize, clusterSize }),
+    );
+    const bytes = Buffer.concat(Array.from({ length: 10 }, (_, index) => halfNoise(clusterSize, 0.3, index + 1)));
+    await run(image.io.write(IoVector.single(bytes.subarray(0, clusterSize)), 20 * clusterSize));
+    plan.add({ on: "write", nth: 1, error: new Error("the host fails") });
+    await expect(run(image.io.writeCompressed(IoVector.single(bytes), 0))).rejects.toThrow("the host fails");
+    expect(await run(image.io.getMapping(0, 10 * clusterSize))).toMatchObject({
+      kind: "zero",
+      length: 10 * clusterSize,
+    });
+    await run(image.io.flush());
+    expect(runSync(checkImage(memory)).findings).toEqual([]);
+    await run(image.io.writeCompressed(IoVector.single(bytes), 0));
+    await run(image.io.flush());
+    expect(runSync(checkImage(memory))).toMatchObject({ findings: [], compressedClusters: 10 });
   });
 });

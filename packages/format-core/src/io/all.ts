@@ -54,20 +54,21 @@ function driveAll<T>(iterator: Iterator<Io<T>>, limit: number, signal: AbortSign
           continue;
         }
         inFlight++;
-        answer
+        void answer
           .then((value) => {
             results[index] = value;
           }, fail)
-          .finally(() => {
-            inFlight--;
-            begin();
-            if (inFlight === 0) {
-              finish?.();
-            }
-          });
+          .then(goOn);
       } catch (error) {
         fail(error);
       }
+    }
+  };
+  const goOn = (): void => {
+    inFlight--;
+    begin();
+    if (inFlight === 0) {
+      finish?.();
     }
   };
   const conclude = (): T[] => {

@@ -44,7 +44,7 @@ export interface ConvertOptions extends AbortOptions {
    * enough to do for each byte.
    */
   readonly chunkSize?: number;
-  /** Called between parts. */
+  /** Called between parts, and with `done` = `total` once everything is done: where an error follows, it was never called so. */
   readonly onProgress?: (progress: Progress) => void;
 }
 

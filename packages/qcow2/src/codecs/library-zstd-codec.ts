@@ -11,9 +11,10 @@ export class LibraryZstdCodec implements ClusterCodec {
 
   constructor(library: ZstdLibrary) {
     this.#library = library;
-    if (library.compressAsync !== undefined) {
-      this.compressAsync = async (source, options) =>
-        ifSmaller(await library.compressAsync?.(source, levelOf(options)), source);
+    const compressAsync = library.compressAsync?.bind(library);
+    if (compressAsync !== undefined) {
+      this.compressAsync = (source, options) =>
+        compressAsync(source, levelOf(options)).then((result) => ifSmaller(result, source));
     }
   }
 

@@ -19,6 +19,7 @@ interface Host {
 export interface CompressedPlace {
   /** Host offset, bytes. */
   readonly offset: number;
+  readonly length: number;
   /** Counts the reference to each host cluster that is touched; in one go with the link. */
   commit(): void;
   /** Gives the room up. The bytes stay unused. */
@@ -41,9 +42,26 @@ export class CompressedSpace {
     this.#mostReferences = greatestRefcount(refcountOrder);
   }
 
-  /** Takes room for `length` bytes, 1 … the size of a cluster. */
-  *reserve(length: number): Io<CompressedPlace> {
-    return yield* this.#mutex.run(() => this.#reserve(length));
+  /**
+   * Takes room for several, behind each other where it can be. All of them are the caller's, or none.
+   * @param lengths - bytes, 1 … the size of a cluster each
+   */
+  *reserve(lengths: readonly number[]): Io<CompressedPlace[]> {
+    yield* this.#mutex.acquire();
+    const places: CompressedPlace[] = [];
+    try {
+      for (const length of lengths) {
+        places.push(yield* this.#reserve(length));
+      }
+    } catch (error) {
+      for (const place of places) {
+        place.abort();
+      }
+      throw error;
+    } finally {
+      this.#mutex.release();
+    }
+    return places;
   }
 
   *#reserve(length: number): Io<CompressedPlace> {
@@ -53,7 +71,7 @@ export class CompressedSpace {
     if (current !== undefined && length <= room) {
       const offset = current.cluster * size + this.#filled;
       this.#filled += length;
-      return yield* this.#place(offset, [current]);
+      return yield* this.#place(offset, length, [current]);
     }
     const next = yield* this.#newHost();
     if (current !== undefined && room > 0 && next.cluster === current.cluster + 1) {
@@ -61,7 +79,7 @@ export class CompressedSpace {
       this.#current = next;
       this.#filled = length - room;
       try {
-        return yield* this.#place(offset, [current, next]);
+        return yield* this.#place(offset, length, [current, next]);
       } finally {
         // only now: it has a user again, who keeps it reserved
         this.#close(current);
@@ -72,7 +90,7 @@ export class CompressedSpace {
     }
     this.#current = next;
     this.#filled = length;
-    return yield* this.#place(next.cluster * size, [next]);
+    return yield* this.#place(next.cluster * size, length, [next]);
   }
 
   *#newHost(): Io<Host> {
@@ -80,7 +98,7 @@ export class CompressedSpace {
     return { cluster: reservation.first, references: 0, users: 0, open: true, reservation };
   }
 
-  *#place(offset: number, hosts: readonly Host[]): Io<CompressedPlace> {
+  *#place(offset: number, length: number, hosts: readonly Host[]): Io<CompressedPlace> {
     const slices: number[] = [];
     for (const host of hosts) {
       host.references++;
@@ -115,6 +133,7 @@ export class CompressedSpace {
     };
     return {
       offset,
+      length,
       commit: () => {
         finish(true);
       },

@@ -1,9 +1,9 @@
 import { IoVector } from "@img/io-vector";
 import { all, ImgError, perform, writeStorage, type Io } from "@img/format-core";
 import type { ClusterCodec } from "../codecs/codec.ts";
-import { compressedEntry } from "../tables/l2-entry.ts";
+import { compressedEntry, type L2EntryLayout } from "../tables/l2-entry.ts";
 import { decodeState } from "./cluster-state.ts";
-import type { CompressedSpace } from "./compressed-space.ts";
+import type { CompressedPlace, CompressedSpace } from "./compressed-space.ts";
 import { entryIndex, freeState, l1Index, pinSlice, type WriteContext } from "./write-context.ts";
 
 /** Bytes of clusters that are compressed at once, and clusters. */
@@ -17,17 +17,18 @@ export interface CompressedTarget {
   writePlain(from: IoVector, offset: number): Io<void>;
 }
 
-/** A guest cluster on its way into the image. */
+/** Guest clusters on their way into the image. */
 interface Squeezed {
-  /** As it is; the disk's last one may be shorter. */
+  /** As they are; the disk's last one may be shorter. */
   readonly plain: IoVector;
-  readonly guest: number;
-  /** `undefined`: it doesn't get smaller. */
-  readonly compressed: Uint8Array | undefined;
+  /** Guest offset of the first. */
+  readonly offset: number;
+  /** One for each; `undefined`: it doesn't get smaller. */
+  readonly compressed: readonly (Uint8Array | undefined)[];
 }
 
 /**
- * Writes guest clusters compressed: several are compressed at once where the codec has threads, and stored one after the other.
+ * Writes guest clusters compressed: several are compressed at once where the codec has threads, and stored together.
  * @param from - whole clusters; the disk's last one may be shorter
  */
 export function* writeCompressed(
@@ -39,8 +40,9 @@ export function* writeCompressed(
   const { clusterSize } = target.context.layout;
   const batch = atOnce(clusterSize);
   for (let done = 0; done < from.length; done += batch) {
-    const part = from.slice(done, Math.min(done + batch, from.length));
-    yield* storeAll(target, yield* compressAll(clusterSize, codec, part, offset + done));
+    const plain = from.slice(done, Math.min(done + batch, from.length));
+    const compressed = yield* compressAll(clusterSize, codec, plain);
+    yield* storeAll(target, { plain, offset: offset + done, compressed });
   }
 }
 
@@ -48,31 +50,44 @@ export function* writeCompressed(
 export function* prepareCompressed(
   clusterSize: number,
   codec: ClusterCodec,
-  from: IoVector,
+  plain: IoVector,
   offset: number,
 ): Io<(target: CompressedTarget) => Io<void>> {
   const batch = atOnce(clusterSize);
-  const squeezed: Squeezed[] = [];
-  for (let done = 0; done < from.length; done += batch) {
-    const part = from.slice(done, Math.min(done + batch, from.length));
-    squeezed.push(...(yield* compressAll(clusterSize, codec, part, offset + done)));
+  const compressed: (Uint8Array | undefined)[] = [];
+  for (let done = 0; done < plain.length; done += batch) {
+    const part = plain.slice(done, Math.min(done + batch, plain.length));
+    compressed.push(...(yield* compressAll(clusterSize, codec, part)));
   }
-  return (target) => storeAll(target, squeezed);
+  return (target) => storeAll(target, { plain, offset, compressed });
 }
 
 function atOnce(clusterSize: number): number {
   return clusterSize * Math.max(2, Math.min(mostAtOnce.clusters, mostAtOnce.bytes / clusterSize));
 }
 
-function* compressAll(clusterSize: number, codec: ClusterCodec, from: IoVector, offset: number): Io<Squeezed[]> {
-  const parts = splitClusters(from, clusterSize);
-  const compressed = yield* all(parts.map((part) => compress(codec, wholeCluster(part, clusterSize))));
-  return parts.map((plain, index) => ({ plain, guest: offset + index * clusterSize, compressed: compressed[index] }));
+function compressAll(clusterSize: number, codec: ClusterCodec, from: IoVector): Io<(Uint8Array | undefined)[]> {
+  return all(splitClusters(from, clusterSize).map((part) => compress(codec, wholeCluster(part, clusterSize))));
 }
 
-function* storeAll(target: CompressedTarget, squeezed: readonly Squeezed[]): Io<void> {
-  for (const { plain, guest, compressed } of squeezed) {
-    yield* compressed === undefined ? target.writePlain(plain, guest) : store(target, compressed, guest);
+/** Stores what got smaller, and what didn't, in runs as long as can be. */
+function* storeAll(target: CompressedTarget, { plain, offset, compressed }: Squeezed): Io<void> {
+  const { clusterSize } = target.context.layout;
+  for (let start = 0, end; start < compressed.length; start = end) {
+    const smaller: Uint8Array[] = [];
+    for (end = start; end < compressed.length; end++) {
+      const cluster = compressed[end];
+      if (end > start && (cluster === undefined) !== (smaller.length === 0)) {
+        break;
+      }
+      if (cluster !== undefined) {
+        smaller.push(cluster);
+      }
+    }
+    const guest = offset + start * clusterSize;
+    yield* smaller.length === 0
+      ? target.writePlain(plain.slice(start * clusterSize, Math.min(end * clusterSize, plain.length)), guest)
+      : store(target, smaller, guest);
   }
 }
 
@@ -98,11 +113,15 @@ function* compress(codec: ClusterCodec, cluster: Uint8Array): Io<Uint8Array | un
   return compressed === undefined || compressed.length >= cluster.length ? undefined : compressed;
 }
 
-function* store({ context, space }: CompressedTarget, compressed: Uint8Array, guest: number): Io<void> {
-  const { layout } = context;
-  const unlock = yield* context.locks.acquire(guest, layout.clusterSize, true);
+/** Stores compressed guest clusters that follow each other from `guest` on. */
+function* store({ context, space }: CompressedTarget, clusters: readonly Uint8Array[], guest: number): Io<void> {
+  const { clusterSize } = context.layout;
+  const unlock = yield* context.locks.acquire(guest, clusters.length * clusterSize, true);
   try {
-    yield* link(context, space, compressed, guest);
+    let done = 0;
+    while (done < clusters.length) {
+      done += yield* storeInSlice(context, space, clusters.slice(done), guest + done * clusterSize);
+    }
   } finally {
     unlock();
   }
@@ -119,33 +138,71 @@ function wholeCluster(from: IoVector, clusterSize: number): Uint8Array {
   return cluster;
 }
 
-function* link(context: WriteContext, space: CompressedSpace, compressed: Uint8Array, guest: number): Io<void> {
+/** Stores as many of the clusters as have their entries in one slice, and says how many. */
+function* storeInSlice(
+  context: WriteContext,
+  space: CompressedSpace,
+  clusters: readonly Uint8Array[],
+  guest: number,
+): Io<number> {
   const { layout, caches } = context;
   const l2Offset = yield* context.l2Tables.ensure(l1Index(context, guest));
   const slice = yield* pinSlice(context, l2Offset, guest);
   try {
-    const index = entryIndex(context, slice, guest);
-    const before = decodeState(slice.table.view, index, guest, layout);
-    const place = yield* space.reserve(compressed.length);
+    const stored = clusters.slice(0, (slice.guestEnd - guest) / layout.clusterSize);
+    const { view } = slice.table;
+    const first = entryIndex(context, slice, guest);
+    const places = yield* space.reserve(stored.map(({ length }) => length));
+    let used = 0;
     try {
-      yield* writeStorage(context.storage, IoVector.from(compressed), place.offset);
-    } catch (error) {
-      place.abort();
-      throw error;
+      yield* writeAll(context, stored, places);
+      caches.noteWrite();
+      caches.l2.markDirty(slice.offset);
+      for (const place of places) {
+        const index = first + used;
+        const before = decodeState(view, index, guest + used * layout.clusterSize, layout);
+        used++;
+        place.commit();
+        setEntry(view, index, place, layout);
+        freeState(context, before, false);
+      }
+    } finally {
+      places.slice(used).forEach((place) => {
+        place.abort();
+      });
     }
-    place.commit();
-    const entry = compressedEntry(place.offset, compressed.length, layout.clusterBits);
-    const at = index * layout.entryLength;
-    slice.table.view.setUint32(at, entry.high);
-    slice.table.view.setUint32(at + 4, entry.low);
-    if (layout.extended) {
-      slice.table.view.setUint32(at + 8, 0);
-      slice.table.view.setUint32(at + 12, 0);
-    }
-    freeState(context, before, false);
-    caches.noteWrite();
-    caches.l2.markDirty(slice.offset);
+    return stored.length;
   } finally {
     caches.l2.unpin(slice.offset);
+  }
+}
+
+/** Writes compressed clusters to their places, those behind each other at once. */
+function* writeAll(
+  { storage }: WriteContext,
+  clusters: readonly Uint8Array[],
+  places: readonly CompressedPlace[],
+): Io<void> {
+  let end = 0;
+  for (const [index, place] of places.entries()) {
+    if (index < end) {
+      continue;
+    }
+    let next = place.offset;
+    for (end = index; places[end]?.offset === next; end++) {
+      next += places[end]?.length ?? 0;
+    }
+    yield* writeStorage(storage, IoVector.from(clusters.slice(index, end)), place.offset);
+  }
+}
+
+function setEntry(view: DataView, index: number, { offset, length }: CompressedPlace, layout: L2EntryLayout): void {
+  const entry = compressedEntry(offset, length, layout.clusterBits);
+  const at = index * layout.entryLength;
+  view.setUint32(at, entry.high);
+  view.setUint32(at + 4, entry.low);
+  if (layout.extended) {
+    view.setUint32(at + 8, 0);
+    view.setUint32(at + 12, 0);
   }
 }

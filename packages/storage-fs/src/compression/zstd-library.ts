@@ -91,33 +91,44 @@ class Zstd implements SystemZstd {
     });
   }
 
-  async compressAsync(source: Uint8Array, level: number): Promise<Uint8Array | undefined> {
-    if (this.#running >= mostAtOnce) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#running++;
-    try {
-      return await this.#compressElsewhere(source, level);
-    } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
-    }
+  compressAsync(source: Uint8Array, level: number): Promise<Uint8Array | undefined> {
+    return new Promise((resolve, reject) => {
+      const begin = (): void => {
+        this.#running++;
+        this.#compressElsewhere(source, level, (error, compressed) => {
+          this.#running--;
+          this.#waiting.shift()?.();
+          if (error === null || error === undefined) resolve(compressed);
+          else reject(asError(error));
+        });
+      };
+      if (this.#running < mostAtOnce) begin();
+      else this.#waiting.push(begin);
+    });
   }
 
-  async #compressElsewhere(source: Uint8Array, level: number): Promise<Uint8Array | undefined> {
-    const encoder = this.#encoders.take();
+  /** Compresses in the thread pool. `done` is called once, not necessarily later. */
+  #compressElsewhere(source: Uint8Array, level: number, done: (error: unknown, compressed?: Uint8Array) => void): void {
+    let encoder: Encoder;
+    try {
+      encoder = this.#encoders.take();
+    } catch (error) {
+      done(error);
+      return;
+    }
+    const end = (error: unknown, compressed?: Uint8Array): void => {
+      this.#encoders.give(encoder);
+      done(error, compressed);
+    };
     try {
       const room = this.#roomFor(encoder, source);
       const { length } = source;
-      return await new Promise((resolve, reject) => {
-        this.#compress.async(encoder.address, room, room.length, source, length, level, (error, result) => {
-          // asking `source` for its length keeps its memory alive up to here
-          if (error !== null && error !== undefined) reject(asError(error));
-          else resolve(source.length === length ? start(room, result) : undefined);
-        });
+      this.#compress.async(encoder.address, room, room.length, source, length, level, (error, result) => {
+        // asking `source` for its length keeps its memory alive up to here
+        end(error, source.length === length ? start(room, result) : undefined);
       });
-    } finally {
-      this.#encoders.give(encoder);
+    } catch (error) {
+      end(error);
     }
   }
 
@@ -136,9 +147,15 @@ function lengthWithin(room: number, result: unknown): number | undefined {
   return length <= room ? length : undefined;
 }
 
+/** The start of `room` that a call has filled, in memory of its own. */
 function start(room: Uint8Array, result: unknown): Uint8Array | undefined {
   const length = lengthWithin(room.length, result);
-  return length === undefined ? undefined : room.slice(0, length);
+  if (length === undefined) {
+    return undefined;
+  }
+  const copy = Buffer.allocUnsafeSlow(length);
+  copy.set(room.subarray(0, length));
+  return copy;
 }
 
 function asError(error: unknown): Error {
