@@ -44,7 +44,7 @@ export interface ConvertOptions extends AbortOptions {
    * enough to do for each byte.
    */
   readonly chunkSize?: number;
-  /** Called between parts, and with `done` = `total` once everything is done: where an error follows, it was never called so. */
+  /** Called between parts, and at the end, with `done` = `total`; never so before everything is copied. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
