@@ -131,3 +131,34 @@ describe.each(worlds)("compressed clusters written in the $world world", ({ run 
     expect(runSync(checkImage(memory))).toMatchObject({ findings: [], compressedClusters: 10 });
   });
 });
+
+describe.each(worlds)("compressed clusters read in the $world world", ({ run }) => {
+  it("take one read of what is stored together, whatever the buffers are", async () => {
+    const memory = new MemoryStorage();
+    const image = await run(qcow2.createIo(memory, { size: 64 * clusterSize, clusterSize }));
+    const disk = Buffer.concat(Array.from({ length: 64 }, (_, index) => halfNoise(clusterSize, 0.3, index + 1)));
+    await run(image.io.writeCompressed(IoVector.single(disk), 0));
+    // neither one that was written since nor one that is stored elsewhere is taken along
+    await run(image.io.write(IoVector.single(disk.subarray(20 * clusterSize, 21 * clusterSize)), 20 * clusterSize));
+    await run(
+      image.io.writeCompressed(IoVector.single(disk.subarray(40 * clusterSize, 41 * clusterSize)), 40 * clusterSize),
+    );
+    await run(image.io.flush());
+
+    const storage = new CountingStorage(new MemoryStorage(memory.toUint8Array()));
+    const again = await run(qcow2.openIo(storage));
+    await run(again.io.read(IoVector.single(new Uint8Array(1)), 20 * clusterSize));
+    for (const buffers of [1, 3]) {
+      storage.reset();
+      const bytes = new Uint8Array(disk.length - 100);
+      const cut = Math.floor(bytes.length / buffers);
+      const pieces = Array.from({ length: buffers }, (_, index) =>
+        bytes.subarray(index * cut, index === buffers - 1 ? bytes.length : (index + 1) * cut),
+      );
+      await run(again.io.read(IoVector.from(pieces), 50));
+      expect(Buffer.compare(bytes, disk.subarray(50, disk.length - 50))).toBe(0);
+      // the first and the last cluster are halves, 20 and 40 are elsewhere
+      expect(storage.calls("read")).toBe(buffers === 1 ? 7 : 5);
+    }
+  });
+});

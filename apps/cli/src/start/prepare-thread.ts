@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { PreparedThread } from "@img/operations/node";
 
 /** Bytes on the disk from which on images are long enough for a second thread. */
-const longEnough = 128 * 1024 * 1024;
+const longEnough = 96 * 1024 * 1024;
 
 /**
  * Starts the thread that helps to read images, while the verb is still being loaded: both take as long, and each has a processor.

@@ -8,7 +8,7 @@ import {
   type Storage,
 } from "@img/format-core";
 import type { L1Source } from "../tables/l1-entry.ts";
-import type { L2EntryLayout } from "../tables/l2-entry.ts";
+import { compressedCluster, compressedFlag, type CompressedCluster, type L2EntryLayout } from "../tables/l2-entry.ts";
 import type { SliceSource } from "../tables/slice-source.ts";
 import { Piece } from "./piece.ts";
 
@@ -103,6 +103,27 @@ export class ClusterMap {
     }
     const at = this.#indexInSlice(offset) * this.#tables.layout.entryLength;
     return { high: view.getUint32(at), low: view.getUint32(at + 4) };
+  }
+
+  /**
+   * Where the data of the clusters from the one at `offset` on are, of `count` or fewer: up to the end of a slice, or to one that isn't compressed.
+   */
+  *compressed(offset: number, count: number): Io<CompressedCluster[]> {
+    const places: CompressedCluster[] = [];
+    const view = yield* this.#slice(offset);
+    if (view !== undefined) {
+      const { entryLength, clusterBits } = this.#tables.layout;
+      const first = this.#indexInSlice(offset);
+      const end = Math.min(first + count, this.#sliceEntries);
+      for (let index = first; index < end; index++) {
+        const high = view.getUint32(index * entryLength);
+        if ((high & compressedFlag) === 0) {
+          break;
+        }
+        places.push(compressedCluster(high, view.getUint32(index * entryLength + 4), clusterBits));
+      }
+    }
+    return places;
   }
 
   /** Decodes what the table says about one cluster; `undefined`: there is no L2 table. The piece is the caller's until the next call. */

@@ -1,5 +1,5 @@
 import { IoVector } from "@img/io-vector";
-import { hex, ImgError, perform, readStorage, TableCache, type Io, type Storage } from "@img/format-core";
+import { all, hex, ImgError, perform, readStorage, TableCache, type Io, type Storage } from "@img/format-core";
 import type { ClusterCodec } from "../codecs/codec.ts";
 import type { CompressedCluster } from "../tables/l2-entry.ts";
 
@@ -8,6 +8,12 @@ const leastClusters = 2;
 
 /** Buffers that are kept for the next clusters: as many as are decompressed at once. */
 const mostBuffers = 8;
+
+/** Compressed data that is read at once, bytes, and buffers for it that are kept. */
+const runs = { length: 512 * 1024, buffers: 2 };
+
+/** Clusters of a run that are decompressed at once, where there are threads for it: as many as Node has unless told otherwise. */
+const clustersAtOnce = 4;
 
 function* refuseStore(): Io<void> {
   throw new Error("a decompressed cluster was changed");
@@ -22,8 +28,9 @@ export class DecompressedClusters {
   readonly #cache: TableCache<number, Uint8Array>;
   /** What is being read just now, by host offset: length of the compressed data, and how many read it. */
   readonly #reading = new Map<number, { length: number; readers: number }>();
-  /** Buffers for compressed data that nobody uses at the moment. */
+  /** Buffers for compressed data that nobody uses at the moment: of single clusters, and of {@link runs}. */
   readonly #buffers: Uint8Array[] = [];
+  readonly #runBuffers: Uint8Array[] = [];
 
   /**
    * @param findCodec - asked when the first cluster is decompressed
@@ -76,6 +83,40 @@ export class DecompressedClusters {
     }
   }
 
+  /**
+   * Fills `into` with whole clusters, one for each of `places`, in their order: what is stored together is read at once.
+   * @returns what can be done at the same time
+   * @throws ImgError as {@link read}
+   */
+  readAll(places: readonly CompressedCluster[], into: IoVector): Io<void>[] {
+    let done = 0;
+    return together(places).map((run) => {
+      const start = done;
+      done += run.places.length * this.#clusterSize;
+      const part = into.slice(start, done);
+      const [first, ...others] = run.places;
+      return first !== undefined && others.length === 0 ? this.read(first, 0, part) : this.#readRun(run, part);
+    });
+  }
+
+  *#readRun({ places, start, end }: Run, into: IoVector): Io<void> {
+    const codec = yield* this.#loadCodec();
+    const buffer = this.#runBuffers.pop() ?? new Uint8Array(runs.length);
+    try {
+      yield* readStorage(this.#storage, IoVector.single(buffer.subarray(0, end - start)), start);
+      const clusters = places.map((place, index) => {
+        const source = buffer.subarray(place.offset - start, place.offset - start + place.length);
+        const target = into.slice(index * this.#clusterSize, (index + 1) * this.#clusterSize);
+        return decompressTo(codec, place, source, target);
+      });
+      yield* all(clusters, clustersAtOnce);
+    } finally {
+      if (this.#runBuffers.length < runs.buffers) {
+        this.#runBuffers.push(buffer);
+      }
+    }
+  }
+
   *#keep({ offset, length }: CompressedCluster): Io<Uint8Array> {
     const reading = this.#reading.get(offset) ?? { length: 0, readers: 0 };
     this.#reading.set(offset, reading);
@@ -106,16 +147,7 @@ export class DecompressedClusters {
     try {
       const source = buffer.subarray(0, place.length);
       yield* readStorage(this.#storage, IoVector.single(source), place.offset);
-      yield* decompress(codec, source, target);
-    } catch (cause) {
-      if (cause instanceof ImgError && cause.code === "ERR_IMG_CORRUPT") {
-        throw new ImgError(
-          "ERR_IMG_CORRUPT",
-          `compressed cluster of at most ${String(place.length)} bytes at host offset ${hex(place.offset)}: ${cause.message}`,
-          { cause },
-        );
-      }
-      throw cause;
+      yield* decompress(codec, place, source, target);
     } finally {
       if (this.#buffers.length < mostBuffers) {
         this.#buffers.push(buffer);
@@ -145,14 +177,73 @@ export class DecompressedClusters {
   }
 }
 
+/** Clusters whose compressed data are read at once. */
+interface Run {
+  readonly places: CompressedCluster[];
+  /** Host offset, and the one behind it. */
+  readonly start: number;
+  end: number;
+}
+
+/** Puts clusters that follow each other, and whose data do, together. */
+function together(places: readonly CompressedCluster[]): Run[] {
+  const found: Run[] = [];
+  for (const place of places) {
+    const run = found.at(-1);
+    const end = place.offset + place.length;
+    // lengths are in sectors: the next one begins where the last sector of the one before ends, or in it
+    if (
+      run !== undefined &&
+      place.offset >= run.start &&
+      place.offset <= run.end &&
+      Math.max(run.end, end) - run.start <= runs.length
+    ) {
+      run.places.push(place);
+      run.end = Math.max(run.end, end);
+    } else {
+      found.push({ places: [place], start: place.offset, end });
+    }
+  }
+  return found;
+}
+
+function* decompressTo(codec: ClusterCodec, place: CompressedCluster, source: Uint8Array, into: IoVector): Io<void> {
+  const single = into.singleBuffer;
+  const target = single ?? new Uint8Array(into.length);
+  yield* decompress(codec, place, source, target);
+  if (single === undefined) {
+    into.copyFromSlice(target);
+  }
+}
+
 /** Decompresses off this thread where there are others and waiting is possible. */
-function decompress(codec: ClusterCodec, source: Uint8Array, target: Uint8Array): Io<void> {
+function* decompress(
+  codec: ClusterCodec,
+  { offset, length }: CompressedCluster,
+  source: Uint8Array,
+  target: Uint8Array,
+): Io<void> {
   const atOnce = (): void => {
     codec.decompressInto(source, target);
   };
-  return perform({
-    label: codec.name,
-    sync: atOnce,
-    async: codec.decompressIntoAsync === undefined ? atOnce : () => codec.decompressIntoAsync?.(source, target),
-  });
+  try {
+    if (codec.decompressIntoAsync === undefined) {
+      atOnce();
+      return;
+    }
+    yield* perform({
+      label: codec.name,
+      sync: atOnce,
+      async: () => codec.decompressIntoAsync?.(source, target),
+    });
+  } catch (cause) {
+    if (cause instanceof ImgError && cause.code === "ERR_IMG_CORRUPT") {
+      throw new ImgError(
+        "ERR_IMG_CORRUPT",
+        `compressed cluster of at most ${String(length)} bytes at host offset ${hex(offset)}: ${cause.message}`,
+        { cause },
+      );
+    }
+    throw cause;
+  }
 }

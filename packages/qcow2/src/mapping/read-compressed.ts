@@ -3,8 +3,8 @@ import { all, type Io } from "@img/format-core";
 import type { ImageTables } from "../image-tables.ts";
 import { compressedCluster, compressedFlag } from "../tables/l2-entry.ts";
 
-/** Clusters of one request that are decompressed at once: the threads that Node has for it unless told otherwise. */
-const clustersAtOnce = 4;
+/** Parts of one request that are decompressed at once: the threads that Node has for it unless told otherwise. */
+const partsAtOnce = 4;
 
 /** Reads a part that was written to since it was mapped as compressed, and isn't compressed any more. */
 type ReadOther = (into: IoVector, offset: number) => Io<void>;
@@ -12,16 +12,21 @@ type ReadOther = (into: IoVector, offset: number) => Io<void>;
 /** Reads a guest range that was mapped as compressed. */
 export function* readCompressed(tables: ImageTables, into: IoVector, offset: number, readOther: ReadOther): Io<void> {
   const { clusterSize } = tables.layout;
-  const first = Math.min(clusterSize - (offset % clusterSize), into.length);
-  if (first === into.length) {
-    yield* readCluster(tables, into, offset, readOther);
-    return;
-  }
   const reads: Io<void>[] = [];
-  for (let start = 0, end = first; start < into.length; start = end, end = Math.min(end + clusterSize, into.length)) {
-    reads.push(readCluster(tables, into.slice(start, end), offset + start, readOther));
+  for (let start = 0, end; start < into.length; start = end) {
+    const at = offset + start;
+    const whole = at % clusterSize === 0 ? Math.floor((into.length - start) / clusterSize) : 0;
+    const places = whole < 2 ? [] : yield* tables.map.compressed(at, whole);
+    end = Math.min(start + Math.max(1, places.length) * clusterSize - (at % clusterSize), into.length);
+    const part = end - start === into.length ? into : into.slice(start, end);
+    if (places.length < 2) {
+      reads.push(readCluster(tables, part, at, readOther));
+    } else {
+      reads.push(...tables.decompressed.readAll(places, part));
+    }
   }
-  yield* all(reads, clustersAtOnce);
+  const [only] = reads;
+  yield* reads.length === 1 && only !== undefined ? only : all(reads, partsAtOnce);
 }
 
 /** Reads a range inside of one cluster. */
