@@ -481,6 +481,8 @@ export class Qcow2Image implements FormatDriver {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${this.toString()} shows a snapshot, not the disk`);
     }
     yield* writer.prepare();
+    // a snapshot refers to the compressed clusters that there are: the next ones go elsewhere
+    this.#space?.close();
     return {
       context: writer.context,
       header: writer.header,

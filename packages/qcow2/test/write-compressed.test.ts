@@ -2,7 +2,10 @@ import { MemoryStorage, runAsync, runSync, type FormatAccess, type Io } from "@i
 import { IoVector } from "@img/io-vector";
 import { CountingStorage, FaultPlan, FaultStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
-import { checkImage, qcow2 } from "../src/index.ts";
+import { checkImage, createImage, qcow2, type ClusterCodec, type Qcow2Image } from "../src/index.ts";
+import { writeCompressed, type CompressedTarget } from "../src/write/write-compressed.ts";
+import { expectImgError } from "./support/expect-error.ts";
+import { openWriter } from "./support/open-writer.ts";
 
 const clusterSize = 4096;
 const clusters = 40;
@@ -130,6 +133,33 @@ describe.each(worlds)("compressed clusters written in the $world world", ({ run 
     await run(image.io.flush());
     expect(runSync(checkImage(memory))).toMatchObject({ findings: [], compressedClusters: 10 });
   });
+
+  it("go into another host cluster after a change of snapshots, whose references its refcount has to hold too", async () => {
+    const storage = new MemoryStorage();
+    const size = clusters * clusterSize;
+    const image = await run(qcow2.createIo(storage, { size, clusterSize, refcountBits: 2 }));
+    const disk = Buffer.concat(Array.from({ length: 3 }, (_, index) => halfNoise(clusterSize, 0.1, index + 1)));
+    const write = async (index: number): Promise<void> => {
+      const bytes = disk.subarray(index * clusterSize, (index + 1) * clusterSize);
+      await run(image.io.writeCompressed(IoVector.single(bytes), index * clusterSize));
+    };
+    const changes: ((driver: Qcow2Image) => Io<unknown>)[] = [
+      (driver) => driver.createSnapshot({ name: "s" }),
+      (driver) => driver.applySnapshot("s"),
+      (driver) => driver.deleteSnapshot("s"),
+    ];
+    for (const change of changes) {
+      await write(0);
+      await run(image.io.exclusive(() => change(image.driver)));
+      await write(1);
+      await write(2);
+    }
+    await run(image.io.flush());
+    expect(runSync(checkImage(storage)).findings).toEqual([]);
+    const read = new Uint8Array(disk.length);
+    await run(image.io.read(IoVector.single(read), 0));
+    expect(Buffer.compare(read, disk)).toBe(0);
+  });
 });
 
 describe.each(worlds)("compressed clusters read in the $world world", ({ run }) => {
@@ -161,4 +191,33 @@ describe.each(worlds)("compressed clusters read in the $world world", ({ run }) 
       expect(storage.calls("read")).toBe(buffers === 1 ? 7 : 5);
     }
   });
+});
+
+it("compressed clusters of which one is placed where no entry can point aren't written, nor counted", async () => {
+  const storage = new MemoryStorage();
+  const large = 2 ** 21;
+  runSync(createImage(storage, { size: 4 * large, clusterSize: large }));
+  const { context } = openWriter(storage);
+  const ends: string[] = [];
+  const space: CompressedTarget["space"] = {
+    *reserve(lengths) {
+      return lengths.map((length, index) => ({
+        offset: 2 ** 30 + index * 2 ** 49,
+        length,
+        commit: () => ends.push("counted"),
+        abort: () => ends.push("given up"),
+      }));
+    },
+  };
+  const codec: ClusterCodec = {
+    name: "one that cuts off",
+    compress: (source) => source.subarray(0, 100),
+    decompressInto: () => undefined,
+  };
+  const target: CompressedTarget = { context, space, writePlain: () => expect.unreachable() };
+  await expectImgError("ERR_IMG_NO_SPACE", "no entry can point there", () =>
+    runSync(writeCompressed(target, codec, IoVector.single(new Uint8Array(2 * large)), 0)),
+  );
+  expect(ends).toEqual(["given up", "given up"]);
+  expect(storage.size).toBeLessThan(2 ** 30);
 });

@@ -1,5 +1,14 @@
 import { IoVector } from "@img/io-vector";
-import { discardStorage, hex, ImgError, Mutex, writeStorage, type Io, type Storage } from "@img/format-core";
+import {
+  checkpoint,
+  discardStorage,
+  hex,
+  ImgError,
+  Mutex,
+  writeStorage,
+  type Io,
+  type Storage,
+} from "@img/format-core";
 import { raiseRefcounts, refcountAt, setRefcount, zeroRefcounts } from "../refcounts/refcount.ts";
 import type { Table } from "../tables/table.ts";
 import { entryOffset } from "../tables/l2-entry.ts";
@@ -117,9 +126,14 @@ export class Allocator {
   }
 
   *#reserve(count: number): Io<Reservation> {
-    for (let cluster = this.#hint; ;) {
+    for (;;) {
+      const cluster = this.#hint;
       this.#checkReach(cluster, count);
       const slice = yield* this.#slice(cluster);
+      if (this.#hint !== cluster) {
+        // meanwhile, one below it was given back
+        continue;
+      }
       const { first, count: found } = this.#findFree(slice.table, cluster, slice.last, count);
       if (found > 0) {
         const reservation = new Reservation(first, this.#hooks);
@@ -127,7 +141,7 @@ export class Allocator {
         this.#hint = first + found;
         return reservation;
       }
-      cluster = slice.last + 1;
+      this.#hint = slice.last + 1;
     }
   }
 
@@ -332,6 +346,36 @@ export class Allocator {
     return refcountAt(view, cluster % this.#sliceCoverage, this.#parts.refcountOrder);
   }
 
+  /** The cluster behind the last one in use, of those below `end`; 0: none of them is in use. */
+  *usedEnd(end: number): Io<number> {
+    // nothing is in use that the table has no entry for
+    const blocks = Math.min(Math.ceil(end / this.blockCoverage), this.#parts.caches.refcountTable.length);
+    for (let index = blocks - 1; index >= 0; index--) {
+      yield* checkpoint();
+      const block = this.#blockOffset(index);
+      const first = index * this.blockCoverage;
+      const used =
+        block === 0 ? first : yield* this.#usedEndIn(block, first, Math.min(end, first + this.blockCoverage));
+      if (used > first) {
+        return used;
+      }
+    }
+    return 0;
+  }
+
+  /** {@link usedEnd} of `[first, end)`, clusters that `block` counts from its first one on; `first`: none of them is in use. */
+  *#usedEndIn(block: number, first: number, end: number): Io<number> {
+    for (let used = end; used > first;) {
+      const { view } = yield* this.#parts.caches.refcountBlocks.get(this.#sliceOffset(block, used - 1));
+      for (let index = (used - 1) % this.#sliceCoverage; index >= 0; index--, used--) {
+        if (refcountAt(view, index, this.#parts.refcountOrder) !== 0) {
+          return used;
+        }
+      }
+    }
+    return first;
+  }
+
   /** The refcount of a cluster, if what counts it is in memory. */
   peekRefcount(cluster: number): number | undefined {
     const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
@@ -352,7 +396,7 @@ export class Allocator {
     this.#raise(this.#sliceOffset(this.#blockOffset(Math.floor(cluster / this.blockCoverage)), cluster), cluster, 1);
   }
 
-  /** Keeps in memory what counts a cluster, so that {@link raisePinned} needn't wait. Undone by it, or by {@link unpin}. */
+  /** Keeps in memory what counts a cluster, so that {@link raisePinned} needn't wait. Undone by {@link unpin}. */
   *pinForRaise(cluster: number): Io<{ readonly sliceOffset: number }> {
     const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
     const sliceOffset = this.#sliceOffset(block, cluster);
@@ -367,12 +411,11 @@ export class Allocator {
   }
 
   /**
-   * Raises the refcount of a cluster whose slice was pinned by {@link pinForRaise}, and unpins it.
+   * Raises the refcount of a cluster whose slice was pinned by {@link pinForRaise}. It stays pinned.
    * @throws ImgError `ERR_IMG_LIMIT` when its width can't hold more
    */
   raisePinned(sliceOffset: number, cluster: number): void {
     this.#raise(sliceOffset, cluster, 1);
-    this.unpin(sliceOffset);
   }
 
   /** Counts another reference to each of clusters behind each other that one slice in memory counts. */

@@ -105,12 +105,12 @@ function clearableLength(context: WriteContext, slice: PinnedSlice, start: numbe
 }
 
 /**
- * A raw data file has to hold the zeroes itself; of another one the host may know what isn't needed. Where something else is going to show, that has to wait: until
- * the tables say so on disk, zeroes would show.
+ * A raw data file has to hold the zeroes itself, up to its end: what is behind reads as zero, and stays away. Of another one the host may know what isn't
+ * needed. Where something else is going to show, that has to wait: until the tables say so on disk, zeroes would show.
  */
 function* clearDataFile(context: WriteContext, start: number, end: number, mode: ClearMode): Io<number> {
   const { data, dataFileRaw, layout } = context;
-  const length = Math.min(end, context.size) - start;
+  const length = Math.min(end, context.size, data.size) - start;
   if (layout.externalDataFile && length > 0) {
     if (dataFileRaw) {
       yield* zeroStorage(data, start, length, { allocate: mode === "keep" || mode === "hide" });
@@ -121,10 +121,10 @@ function* clearDataFile(context: WriteContext, start: number, end: number, mode:
   return end - start;
 }
 
-/** Tells the host of an external data file that a range isn't needed. */
+/** Tells the host of an external data file that a range in it isn't needed. */
 export function* discardData({ data, passDiscards }: WriteContext, start: number, length: number): Io<void> {
   if (passDiscards) {
-    yield* discardStorage(data, start, Math.min(length, Math.max(data.size - start, 0)));
+    yield* discardStorage(data, start, length);
   }
 }
 

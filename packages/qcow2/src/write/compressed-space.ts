@@ -1,4 +1,4 @@
-import { ImgError, Mutex, type Io } from "@img/format-core";
+import { Mutex, type Io } from "@img/format-core";
 import { greatestRefcount } from "../refcounts/refcount.ts";
 import type { Allocator } from "./allocator.ts";
 import type { Reservation } from "./reservation.ts";
@@ -20,7 +20,10 @@ export interface CompressedPlace {
   /** Host offset, bytes. */
   readonly offset: number;
   readonly length: number;
-  /** Counts the reference to each host cluster that is touched; in one go with the link. */
+  /**
+   * Counts the reference to each host cluster that is touched; in one go with the link.
+   * @throws ImgError `ERR_IMG_LIMIT` when a refcount is too large for its width; the room is given up then
+   */
   commit(): void;
   /** Gives the room up. The bytes stay unused. */
   abort(): void;
@@ -99,48 +102,37 @@ export class CompressedSpace {
   }
 
   *#place(offset: number, length: number, hosts: readonly Host[]): Io<CompressedPlace> {
-    const slices: number[] = [];
+    const slices = new Map<Host, number>();
     for (const host of hosts) {
       host.references++;
       host.users++;
     }
-    try {
-      for (const host of hosts) {
-        slices.push((yield* this.#allocator.pinForRaise(host.cluster)).sliceOffset);
-      }
-    } catch (error) {
-      for (const sliceOffset of slices) {
+    const leave = (): void => {
+      for (const sliceOffset of slices.values()) {
         this.#allocator.unpin(sliceOffset);
       }
       for (const host of hosts) {
         this.#leave(host);
       }
+    };
+    try {
+      for (const host of hosts) {
+        slices.set(host, (yield* this.#allocator.pinForRaise(host.cluster)).sliceOffset);
+      }
+    } catch (error) {
+      leave();
       throw error;
     }
-    const finish = (counted: boolean): void => {
-      for (const [index, host] of hosts.entries()) {
-        const sliceOffset = slices[index];
-        if (sliceOffset === undefined) {
-          throw new ImgError("ERR_IMG_CORRUPT", "a compressed cluster has no refcount");
-        }
-        if (counted) {
+    const commit = (): void => {
+      try {
+        for (const [host, sliceOffset] of slices) {
           this.#allocator.raisePinned(sliceOffset, host.cluster);
-        } else {
-          this.#allocator.unpin(sliceOffset);
         }
-        this.#leave(host);
+      } finally {
+        leave();
       }
     };
-    return {
-      offset,
-      length,
-      commit: () => {
-        finish(true);
-      },
-      abort: () => {
-        finish(false);
-      },
-    };
+    return { offset, length, commit, abort: leave };
   }
 
   /** Nothing more is packed into `host`. */
@@ -161,7 +153,7 @@ export class CompressedSpace {
     }
   }
 
-  /** Ends the packing into the current cluster. */
+  /** Ends the packing into the current cluster: for when somebody else is going to refer to it, whose references nobody counts here. */
   close(): void {
     const current = this.#current;
     this.#current = undefined;

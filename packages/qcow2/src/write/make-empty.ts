@@ -21,6 +21,6 @@ export function* makeEmpty(context: WriteContext, flush: () => Io<void>): Io<voi
     yield* trimFile(context);
   } else if (context.backed && !context.dataFileRaw) {
     yield* context.caches.syncWritten();
-    yield* discardData(context, 0, context.size);
+    yield* discardData(context, 0, Math.min(context.size, context.data.size));
   }
 }

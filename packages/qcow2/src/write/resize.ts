@@ -63,8 +63,12 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   resize.setSize(size);
 }
 
-/** What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk, nor be lost with the tables that lead to it. */
+/**
+ * What is mapped behind the disk's end is a VM state: it mustn't become a part of the disk, nor be lost with the tables that lead to it.
+ * @throws ImgError `ERR_IMG_CORRUPT` when there are tables behind the last guest offset that can be; nothing is dropped then
+ */
 function* dropVmState(context: WriteContext, size: number): Io<void> {
+  checkReach(context);
   const coverage = l2Coverage(context);
   // nothing limits it, and nothing lies below it
   const behind: WriteContext = { ...context, size: Number.MAX_SAFE_INTEGER, backed: false };
@@ -73,6 +77,17 @@ function* dropVmState(context: WriteContext, size: number): Io<void> {
     for (let at = index * coverage; at < end && context.l2Tables.offset(index) !== 0;) {
       const cleared = yield* clearClusters(behind, at, end - at, "unallocate");
       at = cleared.offset + cleared.length;
+    }
+  }
+}
+
+/** @throws ImgError `ERR_IMG_CORRUPT` when an L2 table maps guest offsets from 2^53 on */
+function checkReach(context: WriteContext): void {
+  const { caches, l2Tables } = context;
+  const first = Math.floor(Number.MAX_SAFE_INTEGER / l2Coverage(context)) + 1;
+  for (let index = first; index < caches.l1.length; index++) {
+    if (l2Tables.offset(index) !== 0) {
+      throw new ImgError("ERR_IMG_CORRUPT", `L2 table ${String(index)} maps guest offsets from 2^53 on`);
     }
   }
 }
@@ -183,11 +198,8 @@ export function* trimFile(context: WriteContext): Io<void> {
   if (storage.resize === undefined) {
     return;
   }
-  let clusters = Math.ceil(storage.size / layout.clusterSize);
-  while (clusters > 0 && (yield* allocator.refcount(clusters - 1)) === 0) {
-    clusters--;
-  }
-  if (clusters * layout.clusterSize < storage.size) {
-    yield* tryResizeStorage(storage, clusters * layout.clusterSize);
+  const end = layout.clusterSize * (yield* allocator.usedEnd(Math.ceil(storage.size / layout.clusterSize)));
+  if (end < storage.size) {
+    yield* tryResizeStorage(storage, end);
   }
 }

@@ -12,7 +12,7 @@ const mostAtOnce = { bytes: 4 * 1024 * 1024, clusters: 16 };
 /** Where compressed clusters go. */
 export interface CompressedTarget {
   readonly context: WriteContext;
-  readonly space: CompressedSpace;
+  readonly space: Pick<CompressedSpace, "reserve">;
   /** Writes what doesn't get smaller. */
   writePlain(from: IoVector, offset: number): Io<void>;
 }
@@ -141,7 +141,7 @@ function wholeCluster(from: IoVector, clusterSize: number): Uint8Array {
 /** Stores as many of the clusters as have their entries in one slice, and says how many. */
 function* storeInSlice(
   context: WriteContext,
-  space: CompressedSpace,
+  space: CompressedTarget["space"],
   clusters: readonly Uint8Array[],
   guest: number,
 ): Io<number> {
@@ -155,15 +155,20 @@ function* storeInSlice(
     const places = yield* space.reserve(stored.map(({ length }) => length));
     let used = 0;
     try {
+      // all of them before any is written or counted: one may lie where no entry can point
+      const links = places.map((place) => ({
+        place,
+        entry: compressedEntry(place.offset, place.length, layout.clusterBits),
+      }));
       yield* writeAll(context, stored, places);
       caches.noteWrite();
       caches.l2.markDirty(slice.offset);
-      for (const place of places) {
+      for (const { place, entry } of links) {
         const index = first + used;
         const before = decodeState(view, index, guest + used * layout.clusterSize, layout);
         used++;
         place.commit();
-        setEntry(view, index, place, layout);
+        setEntry(view, index, entry, layout);
         freeState(context, before, false);
       }
     } finally {
@@ -196,11 +201,15 @@ function* writeAll(
   }
 }
 
-function setEntry(view: DataView, index: number, { offset, length }: CompressedPlace, layout: L2EntryLayout): void {
-  const entry = compressedEntry(offset, length, layout.clusterBits);
+function setEntry(
+  view: DataView,
+  index: number,
+  { high, low }: ReturnType<typeof compressedEntry>,
+  layout: L2EntryLayout,
+): void {
   const at = index * layout.entryLength;
-  view.setUint32(at, entry.high);
-  view.setUint32(at + 4, entry.low);
+  view.setUint32(at, high);
+  view.setUint32(at + 4, low);
   if (layout.extended) {
     view.setUint32(at + 8, 0);
     view.setUint32(at + 12, 0);
