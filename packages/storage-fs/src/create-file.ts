@@ -26,6 +26,7 @@ export function* createFile(path: string | URL, options: FileCreateOptions): Io<
       exclusive: false,
       create: true,
       mode: options.mode ?? 0o666,
+      sleeps: options.sleeps ?? true,
     });
   } catch (error) {
     if (options.overwrite === true && isImgError(error, "EEXIST")) {

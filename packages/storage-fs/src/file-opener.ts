@@ -1,5 +1,5 @@
 import { realpath, realpathSync } from "node:fs";
-import { wrapHostError, type Io, type Storage, type StorageOpener } from "@img/format-core";
+import { perform, wrapHostError, type Io, type Storage, type StorageOpener } from "@img/format-core";
 import type { FileOpenOptions } from "./file-options.ts";
 import { absolutePath, fileLabel } from "./file-path.ts";
 import { FileStorage } from "./file-storage.ts";
@@ -11,15 +11,15 @@ import { callHost, nodeCall } from "./host-call.ts";
  *
  * @param options - for all files that it opens; whether one is writable is said each time
  */
-export function fileOpener(options: Omit<FileOpenOptions, "writable"> = {}): StorageOpener {
+export function fileOpener(options: Omit<FileOpenOptions, "writable" | "signal"> = {}): StorageOpener {
   return {
     *open(location, { writable }): Io<Storage> {
       const all: FileOpenOptions = { ...options, writable };
-      return yield* callHost(
-        fileLabel(location),
-        { sync: () => FileStorage.openSync(location, all), async: () => FileStorage.open(location, all) },
-        false,
-      );
+      return yield* perform<Storage>({
+        label: fileLabel(location),
+        sync: () => FileStorage.openSync(location, all),
+        async: (signal) => FileStorage.open(location, { ...all, signal }),
+      });
     },
     *canonical(location): Io<string> {
       const label = fileLabel(location);

@@ -60,6 +60,13 @@ export interface FileOpenOptions extends FileAccessOptions {
   readonly blockDevices?: boolean;
   /** `true`: a block device is refused that is mounted or claimed by somebody else (`EBUSY`; Linux). Files don't know this. Default `false`. */
   readonly exclusive?: boolean;
+  /**
+   * `false`: without waiting, a file is refused (`ERR_IMG_ASYNC_ONLY`) that somebody has a lease on, where the thread would sleep until it is given back,
+   * for up to a minute: for who goes on in the asynchronous world then. Default `true`.
+   */
+  readonly sleeps?: boolean;
+  /** Gives up waiting until a lease is given back; opening then fails with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of {@link FileStorage.create}. */
@@ -74,6 +81,10 @@ export interface FileCreateOptions extends FileAccessOptions {
   readonly direct?: boolean;
   /** Permissions of a new file before the umask is applied. Default `0o666`. */
   readonly mode?: number;
+  /** As in {@link FileOpenOptions.sleeps}, where a file is overwritten. */
+  readonly sleeps?: boolean;
+  /** As in {@link FileOpenOptions.signal}, where a file is overwritten. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of {@link FileStorage.fromFd}. */

@@ -73,12 +73,12 @@ export class FileStorage implements SyncStorage {
    * `EACCES`, …)
    */
   static open(path: string | URL, options: FileOpenOptions = {}): Promise<FileStorage> {
-    return runAsync(FileStorage.#make(openExisting(path, options)));
+    return runAsync(FileStorage.#make(openExisting(path, options), options), options.signal);
   }
 
   /** {@link FileStorage.open} in the synchronous world. */
   static openSync(path: string | URL, options: FileOpenOptions = {}): FileStorage {
-    return runSync(FileStorage.#make(openExisting(path, options)));
+    return runSync(FileStorage.#make(openExisting(path, options), options), options.signal);
   }
 
   /**
@@ -88,12 +88,12 @@ export class FileStorage implements SyncStorage {
    * too short; else as {@link FileStorage.open}
    */
   static create(path: string | URL, options: FileCreateOptions = {}): Promise<FileStorage> {
-    return runAsync(FileStorage.#make(createFile(path, options)));
+    return runAsync(FileStorage.#make(createFile(path, options), options), options.signal);
   }
 
   /** {@link FileStorage.create} in the synchronous world. */
   static createSync(path: string | URL, options: FileCreateOptions = {}): FileStorage {
-    return runSync(FileStorage.#make(createFile(path, options)));
+    return runSync(FileStorage.#make(createFile(path, options), options), options.signal);
   }
 
   /**
@@ -107,11 +107,11 @@ export class FileStorage implements SyncStorage {
     return runSync(FileStorage.#make(openFromDescriptor(fd, options)));
   }
 
-  static *#make(opening: Io<OpenResult>): Io<FileStorage> {
+  static *#make(opening: Io<OpenResult>, { signal }: Pick<FileOpenOptions, "signal"> = {}): Io<FileStorage> {
     try {
       return new FileStorage(yield* opening);
     } catch (error) {
-      throw wrapHostError(error, "cannot open a file");
+      throw signal?.aborted === true && error === signal.reason ? error : wrapHostError(error, "cannot open a file");
     }
   }
 

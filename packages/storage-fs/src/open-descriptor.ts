@@ -27,6 +27,8 @@ export interface OpenDescriptorOptions {
   /** `true`: makes a file, and fails when something is there; `false`: fails when nothing is there. */
   readonly create: boolean;
   readonly mode: number;
+  /** Whether the synchronous world may sleep while somebody has a lease on the file. */
+  readonly sleeps: boolean;
 }
 
 /** An open file that is known to have offsets. */
@@ -41,15 +43,15 @@ export interface OpenedDescriptor {
  * anybody at the other end of a pipe, and looks again at what was really opened. A lease on a file is waited for.
  *
  * @throws ImgError `ERR_IMG_UNSUPPORTED` for what can't be read at offsets, and for direct I/O where the file system has none; `ERR_IMG_LOCKED` when somebody
- * doesn't give a lease back; the host's errno code for everything else
+ * doesn't give a lease back; `ERR_IMG_ASYNC_ONLY` when that would have to be waited for asleep, and may not; the host's errno code for everything else
  */
 export function* openDescriptor(options: OpenDescriptorOptions): Io<OpenedDescriptor> {
-  const { path, label } = options;
+  const { label, sleeps } = options;
   let before: FileKind | undefined;
   if (!options.create) {
-    before = fileKind(yield* ask(label, "open", statPath(path)), label, options.blockDevices);
+    before = fileKind(yield* ask(label, "open", statPath(options.path)), label, options.blockDevices);
   }
-  const fd = yield* before === "file" ? waitForLease(label, () => openPath(options)) : openPath(options);
+  const fd = yield* before === "file" ? waitForLease(label, () => openPath(options), { sleeps }) : openPath(options);
   try {
     const stats = yield* ask(label, "open", statDescriptor(fd));
     return { fd, kind: fileKind(stats, label, options.blockDevices), stats };

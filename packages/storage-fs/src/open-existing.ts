@@ -51,6 +51,7 @@ export function* openExisting(path: string | URL, options: FileOpenOptions): Io<
     exclusive: options.exclusive ?? false,
     create: false,
     mode: 0,
+    sleeps: options.sleeps ?? true,
   });
   return yield* prepareOrClose(opened, {
     ...options,

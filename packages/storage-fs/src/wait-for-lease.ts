@@ -5,14 +5,23 @@ const longestWait = 60_000;
 
 const longestPause = 100;
 
+/** How to wait for a lease. */
+interface LeaseOptions {
+  /** Whether the synchronous world may sleep. */
+  readonly sleeps: boolean;
+  /** Milliseconds. */
+  readonly longest?: number;
+}
+
 /**
  * Opens a regular file without blocking, as often as it takes until whoever has a lease on it (`F_SETLEASE`; file servers have) gives it back, or the
- * host takes it away.
+ * host takes it away. Between two attempts, the operation may be aborted.
  *
- * @param longest - milliseconds
- * @throws ImgError `ERR_IMG_LOCKED` when that takes too long; what `open` fails with otherwise
+ * @throws ImgError `ERR_IMG_LOCKED` when that takes too long; `ERR_IMG_ASYNC_ONLY` in the synchronous world, if that may not sleep; what `open` fails
+ * with otherwise
  */
-export function* waitForLease<T>(label: string, open: () => Io<T>, longest: number = longestWait): Io<T> {
+export function* waitForLease<T>(label: string, open: () => Io<T>, options: LeaseOptions): Io<T> {
+  const { longest = longestWait } = options;
   const end = performance.now() + longest;
   for (let pause = 1; ; pause = Math.min(2 * pause, longestPause)) {
     try {
@@ -30,14 +39,20 @@ export function* waitForLease<T>(label: string, open: () => Io<T>, longest: numb
         );
       }
     }
-    yield* sleep(label, pause);
+    yield* sleep(label, pause, options);
   }
 }
 
-function sleep(label: string, milliseconds: number): Io<void> {
+function sleep(label: string, milliseconds: number, { sleeps }: LeaseOptions): Io<void> {
   const step: Step<void> = {
     label,
+    safePoint: true,
     sync: () => {
+      if (!sleeps) {
+        throw new ImgError("ERR_IMG_ASYNC_ONLY", `cannot open ${label} at once: somebody has a lease on it`, {
+          subject: label,
+        });
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
     },
     async: () =>

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { openSync, closeSync, constants, writeFileSync } from "node:fs";
+import { openSync, closeSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImgError, runAsync, runSync, type Io } from "@img/format-core";
 import { describe, expect, it } from "vitest";
@@ -56,6 +56,37 @@ describe.runIf(hasPython)("a file on which somebody has a lease", () => {
     }
   });
 
+  it.for(["openSync", "createSync"] as const)("is refused where sleeping isn't wanted, %s", async (name, { skip }) => {
+    writeFileSync(path, pattern(100));
+    const child = await lease(path);
+    if (child === undefined) {
+      skip("the file system has no leases");
+      return;
+    }
+    const began = performance.now();
+    expect(() => FileStorage[name](path, { writable: true, overwrite: true, sleeps: false })).toThrow(
+      expect.objectContaining({ code: "ERR_IMG_ASYNC_ONLY", subject: `file:"${path}"` }) as Error,
+    );
+    expect(performance.now() - began).toBeLessThan(250);
+    child.kill();
+  });
+
+  it("is given up when waiting is aborted, and nothing happens to it", async ({ skip }) => {
+    writeFileSync(path, pattern(100));
+    const child = await lease(path);
+    if (child === undefined) {
+      skip("the file system has no leases");
+      return;
+    }
+    const reason = new Error("enough");
+    const signal = AbortSignal.abort(reason);
+    await expect(FileStorage.open(path, { writable: true, signal })).rejects.toBe(reason);
+    await expect(FileStorage.create(path, { overwrite: true, signal })).rejects.toBe(reason);
+    expect(() => FileStorage.openSync(path, { signal })).toThrow(reason);
+    child.kill();
+    expect(readFileSync(path)).toHaveLength(100);
+  });
+
   it("is refused by the host, for the moment", async ({ skip }) => {
     writeFileSync(path, "");
     const child = await lease(path);
@@ -86,17 +117,42 @@ describe("waiting for a lease", () => {
       subject: "the file",
       cause: new Error("EAGAIN"),
     }) as Error;
-    await expect(runAsync(waitForLease("the file", failing("EAGAIN", calls), 200))).rejects.toThrow(refused);
-    expect(() => runSync(waitForLease("the file", failing("EAGAIN", calls), 200))).toThrow(refused);
+    const options = { sleeps: true, longest: 200 };
+    await expect(runAsync(waitForLease("the file", failing("EAGAIN", calls), options))).rejects.toThrow(refused);
+    expect(() => runSync(waitForLease("the file", failing("EAGAIN", calls), options))).toThrow(refused);
     expect(calls.count).toBeGreaterThan(4);
     expect(calls.count).toBeLessThan(50);
   });
 
+  it("isn't done asleep where that isn't wanted, but without blocking", async () => {
+    const calls = { count: 0 };
+    const open = function* (): Io<string> {
+      return calls.count === 3 ? "opened" : yield* failing("EAGAIN", calls)();
+    };
+    expect(() => runSync(waitForLease("the file", open, { sleeps: false }))).toThrow(
+      expect.objectContaining({ code: "ERR_IMG_ASYNC_ONLY", subject: "the file" }) as Error,
+    );
+    expect(calls.count).toBe(1);
+    expect(await runAsync(waitForLease("the file", open, { sleeps: false }))).toBe("opened");
+  });
+
+  it("can be aborted between two attempts", async () => {
+    const calls = { count: 0 };
+    const controller = new AbortController();
+    const waiting = runAsync(
+      waitForLease("the file", failing("EAGAIN", calls), { sleeps: true, longest: 30_000 }),
+      controller.signal,
+    );
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    expect(calls.count).toBe(2);
+  });
+
   it("is for nothing else", async () => {
     const calls = { count: 0 };
-    await expect(runAsync(waitForLease("the file", failing("EACCES", calls)))).rejects.toMatchObject({
-      code: "EACCES",
-    });
+    const waiting = waitForLease("the file", failing("EACCES", calls), { sleeps: true });
+    await expect(runAsync(waiting)).rejects.toMatchObject({ code: "EACCES" });
     expect(calls.count).toBe(1);
   });
 });
