@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -111,6 +112,38 @@ describe.each(conversions)("%s", (_name, convert) => {
     expect(readFileSync(at(name)).equals(disk)).toBe(true);
     expect(lstatSync(at(name)).ino).not.toBe(before);
     expect(readdirSync(directory)).toEqual([name]);
+  });
+
+  it.each([
+    ["what a link leads to", "link", "data"],
+    ["what links lead to", "first", "second"],
+    ["a name in a directory with two names", "real/image", "other/image"],
+    ["what is there already", "old", "old-link"],
+    ["what has two names", "old", "old-name"],
+    ["itself", "image", "image"],
+  ])("refuses an image that would be its own data file: %s", async (_what, image, dataFile) => {
+    symlinkSync("data", at("link"));
+    symlinkSync("real/file", at("first"));
+    symlinkSync("other/file", at("second"));
+    mkdirSync(at("real"));
+    symlinkSync("real", at("other"));
+    writeFileSync(at("old"), "what was there");
+    symlinkSync("old", at("old-link"));
+    linkSync(at("old"), at("old-name"));
+    const before = readdirSync(directory, { recursive: true });
+    const target = { path: at(image), format: "qcow2", dataFile: at(dataFile), lock: "off" } as const;
+    await expect(convert({ ...options(image), target })).rejects.toMatchObject({
+      code: "ERR_IMG_DENIED",
+      message: `${at(image)}: an image can't be its own data file`,
+    });
+    expect(readdirSync(directory, { recursive: true })).toEqual(before);
+    expect(readFileSync(at("old"), "utf8")).toBe("what was there");
+  });
+
+  it("leaves nothing where a data file's directory isn't there", async () => {
+    const target = { path: at("image"), format: "qcow2", dataFile: at("nowhere/data") };
+    await expect(convert({ ...options("image"), target })).rejects.toMatchObject({ code: "ENOENT" });
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   it.skipIf(!canMount()).each(["target", "a target\\ of\tits own"])(

@@ -37,7 +37,7 @@ export function checkImageFileSync(spec: CheckedImageSpec, options: CheckImageFi
 }
 
 function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOptions): Io<CheckedImageFile> {
-  const result = yield* withCheckedFile(spec, false, options.formats, function* (storage, format) {
+  const result = yield* withCheckedFile(spec, false, options, function* (storage, format) {
     return { ...(yield* abortable(checkImage(storage, options), options.signal)), format };
   });
   return { ...result, chain: options.deep === true ? yield* checkChain(spec, options.formats) : [] };

@@ -9,6 +9,7 @@ import {
   type Io,
   type Storage,
 } from "@img/format-core";
+import { abortable } from "../abortable.ts";
 import { checkCopiedBitmaps, checkSourceBitmaps, copyBitmapsIo, type CopiedBitmaps } from "../bitmap/copy-bitmaps.ts";
 import {
   convertSettings,
@@ -108,7 +109,7 @@ function* convertImagesIo(options: ConvertImagesOptions, parallel?: number): Io<
   const sources: FormatAccess[] = [];
   return yield* withImages(sources, function* () {
     for (const spec of options.sources) {
-      sources.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { formats }));
+      sources.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { ...options, formats }));
     }
     const [first] = sources;
     if (options.bitmaps !== undefined && first !== undefined) {
@@ -132,9 +133,13 @@ export function* convertNew(conversion: Conversion): Io<ConvertImagesResult> {
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const backing = yield* openNewBacking(target, formats);
+  const backing = yield* abortable(openNewBacking(target, formats), options.signal);
   const below = backing === undefined ? [] : [backing];
-  const newFiles = { sources: allStorages([...sources, ...below]), sync: options.sync !== false };
+  const newFiles = {
+    sources: allStorages([...sources, ...below]),
+    sync: options.sync !== false,
+    signal: options.signal,
+  };
   return yield* withImages(below, () =>
     writeNewFiles(target, newFiles, (files) => fillNew(conversion, files, backing)),
   );
@@ -170,10 +175,11 @@ function* convertInto(conversion: Conversion): Io<ConvertImagesResult> {
   const { options, sources, formats, settings } = conversion;
   const { createOptions: _, ...target } = options.target;
   if (openerOf(target) === undefined) {
-    yield* refuseSources(target.path, allStorages(sources));
+    yield* abortable(refuseSources(target.path, allStorages(sources), target), options.signal);
   }
   const durable = options.sync !== false;
-  const image = yield* openImageIo({ blocking: "small", ...target, writable: true, durable }, { formats });
+  const spec = { blocking: "small", ...target, writable: true, durable } as const;
+  const image = yield* openImageIo(spec, { ...options, formats });
   const size = totalSize(sources);
   return yield* withImages([image], function* () {
     yield* fillUpLastSector(image, size);

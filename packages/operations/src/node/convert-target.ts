@@ -1,9 +1,9 @@
-import type { BlockingPolicy, FileAccessOptions } from "@img/storage-fs";
+import type { BlockingPolicy, FileAccessOptions, FileOpenOptions } from "@img/storage-fs";
 import type { StorageOpeners } from "@img/format-core";
 import type { GateSpec } from "./image-spec.ts";
 
 /** What {@link convertImages} writes. */
-export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock"> {
+export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock">, Pick<FileOpenOptions, "sleeps"> {
   /**
    * Whether this thread may wait for the host while it writes; sources say it for themselves. Default `"small"`: only as long as little data
    * takes.

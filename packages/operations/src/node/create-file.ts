@@ -5,7 +5,7 @@ import { FileStorage, type FileCreateOptions } from "@img/storage-fs";
 export function createFile(path: string, options: FileCreateOptions): Io<FileStorage> {
   return perform({
     label: path,
-    async: () => FileStorage.create(path, options),
+    async: (signal) => FileStorage.create(path, { ...options, signal }),
     sync: () => FileStorage.createSync(path, options),
   });
 }

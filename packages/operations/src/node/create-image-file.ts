@@ -9,6 +9,7 @@ import {
   type FormatRegistry,
   type Io,
 } from "@img/format-core";
+import { abortable } from "../abortable.ts";
 import { sectorAlignedSize } from "../image-size.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { defaultFormats } from "./default-formats.ts";
@@ -87,7 +88,7 @@ function* createImageFileIo(
   if (!format.canCreate) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${format.name} images can't be created`);
   }
-  const backing = needsBacking(image) ? yield* openNewBacking(image, formats) : undefined;
+  const backing = needsBacking(image) ? yield* abortable(openNewBacking(image, formats), options.signal) : undefined;
   return yield* withImages(backing === undefined ? [] : [backing], function* () {
     const size = sizeOf(image, backing);
     yield* tell(size);
@@ -107,7 +108,7 @@ function* makeFiles(
 ): Io<void> {
   const { format, backing, size, signal } = parts;
   const sources = backing?.storages() ?? [];
-  yield* writeNewFiles(image, { sources, sync: true }, function* ({ target, data }) {
+  yield* writeNewFiles(image, { sources, sync: true, signal }, function* ({ target, data }) {
     const dataFile = data && new PacedStorage(data.storage, signal);
     const storage = new PacedStorage(target.storage, signal);
     const options = { ...image.createOptions, ...newImageReferences(image, backing, dataFile), size };

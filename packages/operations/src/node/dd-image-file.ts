@@ -64,7 +64,7 @@ function* ddImageFileIo(options: DdImageFileOptions): Io<DdImageFileResult> {
   const { blockSize = 512, skip = 0, count = Infinity } = options;
   checkBlocks(blockSize, skip, count);
   const { source: spec, target, signal } = options;
-  const source = yield* openImageIo({ ...spec, writable: false }, { formats });
+  const source = yield* openImageIo({ ...spec, writable: false }, { ...options, formats });
   return yield* withImages([source], function* () {
     const end = Math.min(sectorAlignedSize(source), count * blockSize);
     const start = skip * blockSize;

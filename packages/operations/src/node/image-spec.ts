@@ -28,6 +28,11 @@ export interface ImageSpec {
   readonly direct?: boolean;
   /** Default `"auto"`. */
   readonly lock?: LockPolicy;
+  /**
+   * `false`: opening without waiting (`openImageSync`) refuses files by `ERR_IMG_ASYNC_ONLY` that somebody has a lease on, instead of sleeping until they are
+   * given back. For the files of this image and those that it opens by itself. Default `true`.
+   */
+  readonly sleeps?: boolean;
   /** Read although somebody else writes. Default `false`. */
   readonly forceShare?: boolean;
   /** Default `"auto"`. */

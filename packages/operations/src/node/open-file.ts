@@ -5,7 +5,7 @@ import { FileStorage, type FileOpenOptions } from "@img/storage-fs";
 export function openFile(path: string, options: FileOpenOptions): Io<FileStorage> {
   return perform({
     label: path,
-    async: () => FileStorage.open(path, options),
+    async: (signal) => FileStorage.open(path, { ...options, signal }),
     sync: () => FileStorage.openSync(path, options),
   });
 }

@@ -3,6 +3,7 @@ import {
   ImgError,
   runAsync,
   runSync,
+  type AbortOptions,
   type FormatAccess,
   type FormatRegistry,
   type Io,
@@ -12,6 +13,7 @@ import {
 } from "@img/format-core";
 import type { Qcow2OpenOptions } from "@img/qcow2";
 import type { RawOpenOptions } from "@img/raw";
+import { abortable } from "../abortable.ts";
 import { watchRegions } from "../filters/watch-regions.ts";
 import { closesWith } from "./closes-with.ts";
 import { defaultFormats } from "./default-formats.ts";
@@ -23,7 +25,7 @@ import { openerOf } from "./opener-of.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 
 /** Options of {@link openImage}. */
-export interface OpenImageOptions {
+export interface OpenImageOptions extends AbortOptions {
   /** The formats that the image, and those below, may have. Default: qcow2 and raw. */
   readonly formats?: FormatRegistry;
 }
@@ -48,7 +50,7 @@ export function openImageSync(spec: ImageSpec, options: OpenImageOptions = {}): 
 /** {@link openImage} for use inside other operations. */
 export function* openImageIo(spec: ImageSpec, options: OpenImageOptions = {}): Io<FormatAccess> {
   const formats = options.formats ?? defaultFormats(spec);
-  return yield* openImageThrough(spec, formats, openGate(spec, formats));
+  return yield* abortable(openImageThrough(spec, formats, openGate(spec, formats)), options.signal);
 }
 
 /** {@link openImage} with another gate than the one that `spec` describes. */

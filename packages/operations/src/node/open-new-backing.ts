@@ -10,13 +10,18 @@ import { openImageIo } from "./open-image.ts";
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when its name isn't a file's; `ERR_IMG_DENIED` when it is the new image's own; and as `openImage`
  */
 export function* openNewBacking(
-  { path: above, backingFile, gate, storages = {} }: ConvertTarget,
+  { path: above, backingFile, gate, sleeps, storages = {} }: ConvertTarget,
   formats: FormatRegistry,
 ): Io<FormatAccess | undefined> {
   if (backingFile === undefined) {
     return undefined;
   }
-  const spec = { format: backingFile.format, storages, ...(gate === undefined ? {} : { gate }) };
+  const spec = {
+    format: backingFile.format,
+    storages,
+    ...(gate === undefined ? {} : { gate }),
+    ...(sleeps === undefined ? {} : { sleeps }),
+  };
   if (openerForLocation(backingFile.name, storages) !== undefined) {
     return yield* openImageIo({ ...spec, path: backingFile.name }, { formats });
   }

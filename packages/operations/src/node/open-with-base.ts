@@ -1,4 +1,5 @@
 import { ImgError, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
+import { abortable } from "../abortable.ts";
 import { defaultFormats } from "./default-formats.ts";
 import { baseGate } from "./base-gate.ts";
 import { findBase } from "./find-base.ts";
@@ -51,7 +52,8 @@ export function* openWithBaseIo(spec: ImageSpec, options: OpenWithBaseOptions): 
   const depth = options.base === undefined ? 1 : yield* findDepth(spec, options.base, options);
   const gate = baseGate(openGate(spec, formats), formats, spec, depth);
   const below = given ? { backing: { ...spec.backing, writable: true } } : {};
-  const image = yield* openImageThrough({ ...spec, ...below, writable: true }, formats, gate);
+  const opening = openImageThrough({ ...spec, ...below, writable: true }, formats, gate);
+  const image = yield* abortable(opening, options.signal);
   let base: FormatAccess | null = image;
   for (let level = 0; level < depth && base !== null; level++) {
     base = base.driver.backing ?? null;

@@ -53,7 +53,8 @@ function* rebaseImageFileIo(
 ): Io<RebaseResult> {
   const { unsafe = false, signal } = options;
   const formats = options.formats ?? defaultFormats(spec);
-  const image = yield* openImageIo({ ...spec, writable: true, ...(unsafe ? { backing: null } : {}) }, { formats });
+  const above = { ...spec, writable: true, ...(unsafe ? { backing: null } : {}) };
+  const image = yield* openImageIo(above, { ...options, formats });
   const opened: FormatAccess[] = [image];
   return yield* withImages(opened, function* () {
     if (unsafe) {

@@ -35,7 +35,7 @@ export function repairImageFileSync(spec: CheckedImageSpec, options: RepairImage
 
 function repairImageFileIo(spec: CheckedImageSpec, options: RepairImageFileOptions): Io<RepairedImageFile> {
   const isPlanned = options.dryRun === true;
-  return withCheckedFile(spec, !isPlanned, options.formats, function* (storage, format) {
+  return withCheckedFile(spec, !isPlanned, options, function* (storage, format) {
     const repair = isPlanned ? planRepair(storage, options) : repairImage(storage, options);
     return { ...(yield* abortable(repair, options.signal)), format };
   });

@@ -87,7 +87,7 @@ function* openAndPlan(
   const images: FormatAccess[] = [];
   try {
     for (const spec of sources) {
-      images.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { formats }));
+      images.push(yield* openImageIo({ blocking: "small", ...spec, writable: false }, { ...options, formats }));
     }
     const backing = yield* openNewBacking(targetOf(options), formats);
     const noSnapshotsBelow = !sources.some(hasSnapshotBelow);

@@ -21,7 +21,7 @@ import { likeBefore } from "./like-before.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";
-import { findTarget, replaceablePath } from "./target-name.ts";
+import { findTarget, forbidsNames, replaceablePath } from "./target-name.ts";
 
 /** Bytes that are written before the disk is to begin with them: less than the host lets pile up, more than makes requests small. */
 const writeBehind = 16 * 1024 * 1024;
@@ -29,7 +29,7 @@ const writeBehind = 16 * 1024 * 1024;
 /** Bytes of a file's name that the name of the one beside it begins with: some file systems have room for 143 only. */
 const longestBeginning = 100;
 
-type FileOptions = Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "writeBehind">;
+type FileOptions = Pick<FileOpenOptions, "blocking" | "direct" | "native" | "lock" | "sleeps" | "writeBehind">;
 
 /** How a {@link TargetFile} is prepared. */
 interface PrepareOptions {
@@ -43,6 +43,8 @@ interface PrepareOptions {
 interface PublishOptions {
   /** Make it durable. */
   readonly sync: boolean;
+  /** Heard as long as what was there is still there. Default: nothing is. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -66,6 +68,7 @@ export class TargetFile {
   readonly shared: SharedFile;
   readonly #publish: (options: PublishOptions) => Io<void>;
   readonly #discard: () => Io<void>;
+  #isPublished = false;
 
   private constructor(
     storage: FileStorage,
@@ -105,7 +108,7 @@ export class TargetFile {
       const storage = yield* createFile(path, options);
       return new TargetFile(storage, path, { options, isFresh: true, publish: nothing, discard: () => remove(path) });
     }
-    yield* refuseSources(path, sources);
+    yield* refuseSources(path, sources, options);
     const replaceable = yield* replaceablePath(path, found);
     return (
       (replaceable === undefined ? undefined : yield* TargetFile.#beside(replaceable, found, options)) ??
@@ -136,17 +139,16 @@ export class TargetFile {
       return new TargetFile(storage, part, {
         options,
         isFresh: true,
-        *publish({ sync }) {
-          try {
-            yield* likeBefore(part, found);
-            yield* move(part, path);
-          } catch {
-            isWanted = true;
-            yield* replaceContents(old, part, sync);
-            isWanted = false;
-            yield* remove(part);
+        *publish({ sync, signal }) {
+          if (yield* takeName(part, path, found)) {
+            // the name is another file's now, and nothing was written to this one
+            yield* closeAfterFailure(old);
+            return;
           }
-          yield* closeStorage(old);
+          signal?.throwIfAborted();
+          isWanted = true;
+          yield* replaceContents(old, part, sync);
+          yield* removeIfPossible(part);
         },
         *discard() {
           try {
@@ -165,16 +167,22 @@ export class TargetFile {
   /**
    * The data is complete and the storage closed: makes it what the target's name means.
    * @param options - `sync`: also make the name durable, where the host can
+   * @throws ImgError that names the complete file beside the target, when what is in it couldn't be copied either; the signal's reason, when what was there
+   * would have to be written over
    */
   *publish(options: PublishOptions): Io<void> {
     yield* this.#publish(options);
+    this.#isPublished = true;
     if (options.sync) {
       yield* syncDirectory(dirname(this.path));
     }
   }
 
-  /** The conversion failed, and the storage is closed: leaves things as they were, as far as possible. */
+  /** The conversion failed, and the storage is closed: leaves things as they were, as far as possible. What was published stays: others may need it. */
   *discard(): Io<void> {
+    if (this.#isPublished) {
+      return;
+    }
     try {
       yield* this.#discard();
     } catch {
@@ -197,30 +205,54 @@ function shortened(name: string): string {
   return text;
 }
 
-/** @returns `undefined`: the host doesn't let us, which needn't keep us from writing the file that is there */
+/** @returns `undefined`: the host doesn't let us */
 function* createPart(part: string, options: FileOptions): Io<FileStorage | undefined> {
   try {
     return yield* createFile(part, { ...options, mode: 0o600 });
   } catch (error) {
-    if (isImgError(error) && ["EACCES", "EPERM", "EROFS", "ENAMETOOLONG"].includes(error.code)) {
+    if (forbidsNames(error)) {
       return undefined;
     }
     throw error;
   }
 }
 
-/** Where the host doesn't let a complete file take another one's name: copies what is in it. */
+/**
+ * Gives a complete file the name, owner and permissions of the one that it replaces.
+ * @returns `false`: the host doesn't let us
+ */
+function* takeName(part: string, path: string, before: Stats): Io<boolean> {
+  try {
+    yield* likeBefore(part, before);
+    yield* move(part, path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where the host doesn't let a complete file take another one's name: copies what is in it, and closes the other one. */
 function* replaceContents(old: FileStorage, part: string, sync: boolean): Io<void> {
   try {
     yield* copyFile(part, old, { lock: "off" });
     if (sync) {
       yield* syncStorage(old);
     }
+    yield* closeStorage(old);
   } catch (cause) {
     yield* closeAfterFailure(old);
     const code = isImgError(cause) ? cause.code : "ERR_IMG_IO";
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ImgError(code, `${reason}; all of the new file is in ${part}`, { subject: old.label, cause });
+  }
+}
+
+/** A complete copy that stays beside its target does no harm. */
+function* removeIfPossible(path: string): Io<void> {
+  try {
+    yield* remove(path);
+  } catch {
+    // the target is what it should be
   }
 }
 
@@ -252,5 +284,6 @@ function fileOptions(target: ConvertTarget, sync: boolean): FileOptions {
     ...(sync ? { writeBehind } : {}),
     ...(target.native === undefined ? {} : { native: target.native }),
     ...(target.lock === undefined ? {} : { lock: target.lock }),
+    ...(target.sleeps === undefined ? {} : { sleeps: target.sleeps }),
   };
 }

@@ -1,5 +1,5 @@
 import { accessSync, constants, readFileSync, readlinkSync, realpathSync, statSync, type Stats } from "node:fs";
-import { dirname, isAbsolute } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { wrapHostError, type Io } from "@img/format-core";
 import { askHost } from "./ask-host.ts";
 import { access, readFile, readlink, realpath, stat } from "./host-files.ts";
@@ -21,8 +21,20 @@ export function* findTarget(name: string): Io<TargetName> {
     const found = yield* statIfExists(name);
     return { path: found === undefined ? yield* followLinks(name) : name, found };
   } catch (error) {
-    const label = `file:${JSON.stringify(name)}`;
-    throw wrapHostError(error, `cannot open ${label}`, label);
+    throw cannotOpen(name, error);
+  }
+}
+
+/**
+ * Tells the file that a name means from others, also while it isn't there yet.
+ * @throws ImgError as {@link findTarget}
+ */
+export function* targetIdentity(name: string): Io<string> {
+  const { path, found } = yield* findTarget(name);
+  try {
+    return yield* found === undefined ? placeOf(path) : fileIdentity(path);
+  } catch (error) {
+    throw cannotOpen(name, error);
   }
 }
 
@@ -30,24 +42,34 @@ export function* findTarget(name: string): Io<TargetName> {
  * Where a new file can take the name of a file, as far as that can be known before it is tried: the file has no other name, isn't mounted there, and its
  * directory lets us create, rename and remove.
  * @returns the file's own name, which doesn't lead through links; `undefined`: the file has to be written in place
+ * @throws ImgError with the host's code when the host can't tell: what is there is too precious then to be written over
  */
 export function* replaceablePath(name: string, found: Stats): Io<string | undefined> {
   if (!found.isFile() || found.nlink !== 1) {
     return undefined;
   }
   try {
-    const path = yield* askHost(
-      name,
-      () => realpath(name),
-      () => realpathSync.native(name),
-    );
+    const path = yield* realPath(name);
     const directory = dirname(path);
     yield* checkAccess(directory);
     const isKept = belongsToOthers(found, yield* status(directory)) || (yield* isMountPoint(path));
     return isKept ? undefined : path;
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (forbidsNames(error)) {
+      return undefined;
+    }
+    throw cannotOpen(name, error);
   }
+}
+
+/** Whether the host doesn't let us make names, which needn't keep us from writing what is there. */
+export function forbidsNames(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS", "ENAMETOOLONG"].some((code) => hasCode(error, code));
+}
+
+function cannotOpen(name: string, error: unknown): unknown {
+  const label = `file:${JSON.stringify(name)}`;
+  return wrapHostError(error, `cannot open ${label}`, label);
 }
 
 function* statIfExists(path: string): Io<Stats | undefined> {
@@ -89,6 +111,36 @@ function* linkAt(path: string): Io<string | undefined> {
     }
     throw error;
   }
+}
+
+/** Where a file is going to be, whichever links its directory's name leads through. */
+function* placeOf(path: string): Io<string> {
+  try {
+    return join(yield* realPath(dirname(path)), basename(path));
+  } catch (error) {
+    // without the directory, there won't be a file either
+    if (hasCode(error, "ENOENT")) {
+      return path;
+    }
+    throw error;
+  }
+}
+
+function* fileIdentity(path: string): Io<string> {
+  const { dev, ino } = yield* askHost(
+    path,
+    () => stat(path, { bigint: true }),
+    () => statSync(path, { bigint: true }),
+  );
+  return `file ${String(dev)}:${String(ino)}`;
+}
+
+function realPath(path: string): Io<string> {
+  return askHost(
+    path,
+    () => realpath(path),
+    () => realpathSync.native(path),
+  );
 }
 
 function* checkAccess(directory: string): Io<void> {

@@ -1,21 +1,16 @@
-import {
-  closeAfterFailure,
-  closeStorage,
-  ImgError,
-  type FormatRegistry,
-  type Io,
-  type Storage,
-} from "@img/format-core";
+import { closeAfterFailure, closeStorage, ImgError, type Io, type Storage } from "@img/format-core";
+import { abortable } from "../abortable.ts";
 import { defaultFormats } from "./default-formats.ts";
 import { fileOptions } from "./file-options.ts";
 import type { ImageSpec } from "./image-spec.ts";
 import { openFile } from "./open-file.ts";
+import type { OpenImageOptions } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 
 /** What a check or a repair needs to know about an image. It opens the one file; what the image names is opened by a deep check alone. */
 export type CheckedImageSpec = Pick<
   ImageSpec,
-  "path" | "storages" | "gate" | "format" | "blocking" | "direct" | "lock" | "forceShare" | "native"
+  "path" | "storages" | "gate" | "format" | "blocking" | "direct" | "lock" | "sleeps" | "forceShare" | "native"
 >;
 
 /**
@@ -26,12 +21,12 @@ export type CheckedImageSpec = Pick<
 export function* withCheckedFile<T>(
   spec: CheckedImageSpec,
   writable: boolean,
-  registry: FormatRegistry | undefined,
+  options: OpenImageOptions,
   body: (storage: Storage, format: string) => Io<T>,
 ): Io<T> {
-  const formats = registry ?? defaultFormats();
+  const formats = options.formats ?? defaultFormats();
   const opening = openerOf(spec)?.open(spec.path, { writable });
-  const storage = yield* opening ?? openFile(spec.path, { ...fileOptions(spec), writable });
+  const storage = yield* abortable(opening ?? openFile(spec.path, { ...fileOptions(spec), writable }), options.signal);
   let result: T;
   try {
     const format = spec.format === undefined ? (yield* formats.probeIo(storage)).format : formats.get(spec.format);

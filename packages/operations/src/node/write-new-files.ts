@@ -1,8 +1,10 @@
 import { dirname, resolve } from "node:path";
 import { closeAfterFailure, ImgError, type Io, type Storage } from "@img/format-core";
 import type { ConvertTarget } from "./convert-target.ts";
+import { abortable } from "../abortable.ts";
 import { openerOf } from "./opener-of.ts";
 import { TargetFile } from "./target-file.ts";
+import { targetIdentity } from "./target-name.ts";
 
 /** The files of a new image. */
 export interface NewFiles {
@@ -17,6 +19,8 @@ export interface NewFilesOptions {
   readonly sources: readonly Storage[];
   /** Make the names durable; what is in the files, `write` makes. */
   readonly sync: boolean;
+  /** Heard as long as all that was there is still there. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -38,15 +42,19 @@ export function* writeNewFiles<T>(
     });
   }
   const dataPath = dataFilePath(image);
-  const target = yield* TargetFile.prepare(image, options);
+  if (dataPath !== undefined) {
+    yield* refuseOwnData(image.path, dataPath);
+  }
+  const target = yield* prepare(image, options);
   let data: TargetFile | undefined;
   try {
-    data = dataPath === undefined ? undefined : yield* TargetFile.prepare({ ...image, path: dataPath }, options);
+    data = dataPath === undefined ? undefined : yield* prepare({ ...image, path: dataPath }, options);
     const result = yield* write({ target, data });
     if (data !== undefined) {
       yield* data.publish(options);
     }
-    yield* target.publish(options);
+    // where the data is the new image's, the image has to follow
+    yield* target.publish(data === undefined ? options : { sync: options.sync });
     return result;
   } catch (error) {
     for (const each of [target, data]) {
@@ -57,6 +65,10 @@ export function* writeNewFiles<T>(
     }
     throw error;
   }
+}
+
+function prepare(file: ConvertTarget, options: NewFilesOptions): Io<TargetFile> {
+  return abortable(TargetFile.prepare(file, options), options.signal);
 }
 
 /** QEMU looks for a relative name where it runs, we look beside the image: a name that isn't the same to both is refused. */
@@ -72,8 +84,12 @@ function dataFilePath({ path, dataFile }: ConvertTarget): string | undefined {
       { feature: "external data file" },
     );
   }
-  if (found === resolve(path)) {
+  return found;
+}
+
+/** Two names may be those of one file, which links lead to, and which needn't be there yet. */
+function* refuseOwnData(path: string, dataPath: string): Io<void> {
+  if ((yield* targetIdentity(path)) === (yield* targetIdentity(dataPath))) {
     throw new ImgError("ERR_IMG_DENIED", `${path}: an image can't be its own data file`);
   }
-  return found;
 }
