@@ -62,4 +62,30 @@ describe.each(["SIGINT", "SIGTERM"] as const)("the first %s", (signal) => {
     const read = `read -P ${String(code)} 64k 64k`;
     expect(tool("qemu-io", ["-c", read, "disk.qcow2"], directory)).not.toContain("failed");
   });
+
+  it("ends img io that sleeps, and keeps what was written", async () => {
+    const write = `write -P ${String(code)} 128k 64k`;
+    // raising no signal at all sends what was printed on its way
+    const commands = [write, "sigraise 0", "sleep 3600000"].flatMap((command) => ["-c", command]);
+    const child = start("io", "-f", "qcow2", ...commands, "disk.qcow2");
+    expect(await exitCode(child, "wrote 65536/65536", signal)).toBe(code);
+    tool("qemu-img", ["check", "-q", "disk.qcow2"], directory);
+    const read = `read -P ${String(code)} 128k 64k`;
+    expect(tool("qemu-io", ["-c", read, "disk.qcow2"], directory)).not.toContain("failed");
+  });
+
+  it("ends img io whose request has stopped, which then goes on", async () => {
+    const child = start("io", "-f", "qcow2", "blkdebug::disk.qcow2");
+    child.stdin.write(`break write_aio A\naio_write -P ${String(code)} 192k 64k\nwait_break A\naio_flush\n`);
+    expect(await exitCode(child, "Suspended request 'A'", signal)).toBe(code);
+    tool("qemu-img", ["check", "-q", "disk.qcow2"], directory);
+    const read = `read -P ${String(code)} 192k 64k`;
+    expect(tool("qemu-io", ["-c", read, "disk.qcow2"], directory)).not.toContain("failed");
+  });
+
+  it("ends img io that waits for a request to stop", async () => {
+    const child = start("io", "-f", "qcow2", "blkdebug::disk.qcow2");
+    child.stdin.write("length\nwait_break A\n");
+    expect(await exitCode(child, "1 MiB", signal)).toBe(code);
+  });
 });

@@ -156,6 +156,19 @@ describe("DebugStorage", () => {
     expect(breakpoints.remove("C")).toBe(true);
   });
 
+  it("lets everybody go on who waits, once and for all", async () => {
+    const breakpoints = new Breakpoints();
+    const storage = new DebugStorage(new MemoryStorage(new Uint8Array(1024)), { breakpoints });
+    breakpoints.set("pwritev", "A");
+    breakpoints.set("pwritev", "B");
+    const writing = storage.write(vector(512, 7), 0);
+    await breakpoints.wait("A");
+    const waiting = breakpoints.wait("C");
+    breakpoints.clear();
+    await Promise.all([writing, waiting]);
+    expect(storage.inner.toUint8Array()[0]).toBe(7);
+  });
+
   it("tells tables and data apart", async () => {
     const storage = new MemoryStorage();
     await (await qcow2.create(storage, { size })).close();

@@ -10,16 +10,21 @@ export class IoSession {
   readonly #terminal: Terminal;
   readonly #commands: readonly IoCommand[];
   readonly #open: OpenForIo;
+  /** Aborted when the session is to end: commands that wait for something hear it. */
+  readonly signal: AbortSignal;
   readonly #pending = new Set<Promise<void>>();
   #image: IoImage | undefined;
   #failed = false;
   #unsaid: unknown;
   #ended = false;
 
-  constructor(terminal: Terminal, commands: readonly IoCommand[], open: OpenForIo) {
+  constructor(terminal: Terminal, commands: readonly IoCommand[], open: OpenForIo, signal: AbortSignal) {
     this.#terminal = terminal;
     this.#commands = commands;
     this.#open = open;
+    this.signal = signal;
+    // what has stopped goes on, so that the session can end
+    signal.addEventListener("abort", () => this.#image?.breakpoints?.clear());
   }
 
   /** Whether a command failed. */

@@ -11,6 +11,7 @@ import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
 import { requireWritable } from "../images/require-writable.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { parseKeyValues } from "../values/key-values.ts";
+import type { VerbContext } from "../verbs/verb.ts";
 import type { IoOpenRequest } from "./io-session.ts";
 
 /** An image that commands work on. */
@@ -34,11 +35,15 @@ export interface IoImage {
 
 /**
  * Opens what a request asks for.
- * @param args - what the command line says about all images: `--image-opts`, `--isolated`, plug-ins
+ * @param context - what the command line says about all images (`--image-opts`, `--isolated`, plug-ins), and what ends the waiting for one
  * @param format - from `-f`
  * @throws CommandError in qemu-io's words
  */
-export async function openIoImage(request: IoOpenRequest, args: ParsedArguments, format?: string): Promise<IoImage> {
+export async function openIoImage(
+  request: IoOpenRequest,
+  { args, signal }: Pick<VerbContext, "args" | "signal">,
+  format?: string,
+): Promise<IoImage> {
   const { name, readOnly, snapshot, forceShare } = request;
   const cache = request.cache === undefined ? undefined : parseCacheMode(request.cache, "cache");
   const ignoresDiscards = parseDiscard(request.discard);
@@ -53,7 +58,7 @@ export async function openIoImage(request: IoOpenRequest, args: ParsedArguments,
   if (request.copyOnRead && !writable) {
     throw new CommandError(`${failure}: Can't use copy-on-read on read-only device`);
   }
-  const access = await opened(named, failure, {
+  const access = await opened({ ...named, options: { ...named.options, signal } }, failure, {
     writable,
     direct: cache?.direct === true,
     ...(cache?.sync === false ? { durable: false } : {}),

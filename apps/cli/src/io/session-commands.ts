@@ -71,8 +71,8 @@ export const sessionCommands: readonly IoCommand[] = [
     words: [1, 1],
     summary: "waits for the given value in milliseconds",
     withoutImage: true,
-    run: async ({ args }: IoContext): Promise<void> => {
-      await wait(wholeNumber(args.operands[0] ?? ""));
+    run: async ({ args, session: { signal } }: IoContext): Promise<void> => {
+      await wait(wholeNumber(args.operands[0] ?? ""), undefined, { signal });
     },
   },
 ];

@@ -4,7 +4,7 @@ import { UsageError } from "../arguments/usage-error.ts";
 import { nodeOptions } from "../images/nodes/node-options.ts";
 import { ioCommands } from "../io/io-commands.ts";
 import { IoSession, type IoOpenRequest } from "../io/io-session.ts";
-import { openIoImage } from "../io/open-io-image.ts";
+import { openIoImage, type IoImage } from "../io/open-io-image.ts";
 import type { Terminal } from "../terminal.ts";
 import type { VerbContext } from "./verb.ts";
 
@@ -16,7 +16,9 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   }
   // what is wrong with objects is wrong whether or not they are used
   nodeOptions(args);
-  const session = new IoSession(terminal, ioCommands, (request) => openIoImage(request, args, args.value("format")));
+  const open = (request: IoOpenRequest): Promise<IoImage> =>
+    openIoImage(request, { args, signal }, args.value("format"));
+  const session = new IoSession(terminal, ioCommands, open, signal);
   if (name !== undefined) {
     await session.open(firstRequest(args, name));
   }
@@ -25,8 +27,13 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
     await (commands.length > 0 ? runAll(session, commands, signal) : runInput(session, terminal, signal));
     await session.flush();
   } catch (error) {
-    // what was written before is kept; what made the session fail is being reported
-    await session.close().catch(() => undefined);
+    // what was written before is kept
+    await session.close().catch((failure: unknown) => {
+      if (signal.aborted) {
+        throw failure;
+      }
+      // what made the session fail is being reported
+    });
     throw error;
   }
   await session.close();

@@ -17,6 +17,7 @@ export class Breakpoints {
   #set: readonly { readonly event: DebugEvent; readonly tag: string }[] = [];
   readonly #suspended: Suspended[] = [];
   #waiting: { readonly tag: string; readonly reached: () => void }[] = [];
+  #clearings = 0;
   /** Who is told; may be set at any time. */
   listener: BreakpointListener;
 
@@ -38,8 +39,11 @@ export class Breakpoints {
   async reach(event: DebugEvent): Promise<void> {
     const hit = this.#set.filter((each) => each.event === event);
     this.#set = this.#set.filter((each) => each.event !== event);
+    const clearings = this.#clearings;
     for (const { tag } of hit) {
-      await this.#suspend(tag);
+      if (this.#clearings === clearings) {
+        await this.#suspend(tag);
+      }
     }
   }
 
@@ -56,7 +60,7 @@ export class Breakpoints {
     this.listener.onResume?.(tag);
   }
 
-  /** Waits until a request stands at a breakpoint of this name. */
+  /** Waits until a request stands at a breakpoint of this name, or until {@link clear}. */
   async wait(tag: string): Promise<void> {
     if (!this.#suspended.some((each) => each.tag === tag)) {
       await new Promise<void>((reached) => {
@@ -90,11 +94,15 @@ export class Breakpoints {
     return found;
   }
 
-  /** {@link remove} for all of them. */
+  /** {@link remove} for all of them; nobody waits for one any more. */
   clear(): void {
+    this.#clearings++;
     this.#set = [];
     for (const { resume } of this.#suspended.splice(0)) {
       resume();
+    }
+    for (const { reached } of this.#waiting.splice(0)) {
+      reached();
     }
   }
 }
