@@ -31,6 +31,15 @@ export class Interruption {
     return this.#exitCode;
   }
 
+  /** Whether a failure is only that the command heard the signal. */
+  explains(failure: unknown): boolean {
+    let error = failure;
+    while (error instanceof Error && error.name !== "AbortError") {
+      error = error.cause;
+    }
+    return this.#exitCode !== undefined && error instanceof Error;
+  }
+
   /** Signals do what they do without us again. */
   stop(): void {
     for (const { name, listener } of this.#listeners) {

@@ -31,11 +31,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     await terminal.flush();
     return code;
   } catch (error) {
-    if (interruption.exitCode !== undefined) {
-      return interruption.exitCode;
+    const { exitCode } = interruption;
+    if (exitCode === undefined) {
+      await terminal.flushAfterFailure();
+      return reportError(error, terminal);
     }
-    await terminal.flushAfterFailure();
-    return reportError(error, terminal);
+    if (!interruption.explains(error)) {
+      reportError(error, terminal);
+    }
+    return exitCode;
   } finally {
     internalErrors.settled();
     interruption.stop();

@@ -69,12 +69,15 @@ export function imageSpec(
   };
 }
 
-/** Opens what {@link imageSpec} describes. The caller closes it. */
-export async function openNamed(named: SpecifiedImage, exitCode?: number): Promise<FormatAccess> {
+/**
+ * Opens what {@link imageSpec} describes. The caller closes it.
+ * @param signal - heard where there is something to wait for
+ */
+export async function openNamed(named: SpecifiedImage, signal: AbortSignal, exitCode?: number): Promise<FormatAccess> {
   const { spec, options } = named;
   try {
     // nothing else is to be done meanwhile, and blocking is faster
-    return openAtOnce(named) ?? (await openImage(spec, options));
+    return openAtOnce(named) ?? (await openImage(spec, { ...options, signal }));
   } catch (error) {
     throw openFailure(error, named, exitCode);
   }
@@ -86,13 +89,23 @@ export function openAtOnce({ spec, options }: Pick<SpecifiedImage, "spec" | "opt
     return undefined;
   }
   try {
-    return openImageSync(spec);
+    return openImageSync(withoutSleeping(spec));
   } catch (error) {
     if (isImgError(error, "ERR_IMG_ASYNC_ONLY")) {
       return undefined;
     }
     throw error;
   }
+}
+
+/** The thread that sleeps hears no signals. */
+function withoutSleeping(spec: ImageSpec): ImageSpec {
+  const { backing } = spec;
+  return {
+    ...spec,
+    sleeps: false,
+    ...(backing === undefined || backing === null ? {} : { backing: withoutSleeping(backing) }),
+  };
 }
 
 function nameWithExitCode(name: string, options: NameOptions, exitCode: number | undefined): NamedImage {

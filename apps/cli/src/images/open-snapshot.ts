@@ -3,9 +3,9 @@ import { CommandError } from "../errors/command-error.ts";
 import { openNamed, type SpecifiedImage } from "./open-named.ts";
 
 /** {@link openNamed} for an image whose snapshot may be asked for: says so when there is no such snapshot. */
-export async function openSnapshot(named: SpecifiedImage): Promise<FormatAccess> {
+export async function openSnapshot(named: SpecifiedImage, signal: AbortSignal): Promise<FormatAccess> {
   try {
-    return await openNamed(named);
+    return await openNamed(named, signal);
   } catch (error) {
     if (named.spec.snapshot === undefined || !(error instanceof CommandError)) {
       throw error;

@@ -3,18 +3,23 @@ import { openImage } from "@img/operations/node";
 import { openFailure } from "../errors/open-failure.ts";
 import { printable } from "../output/printable.ts";
 import type { Terminal } from "../terminal.ts";
+import type { VerbContext } from "../verbs/verb.ts";
 import { requireWritable } from "./require-writable.ts";
 import { openAtOnce, type SpecifiedImage } from "./open-named.ts";
 
 /**
  * Opens an existing image to write to it, and warns when its format was guessed to be raw. The caller closes it.
+ * @param signal - heard where there is something to wait for
  * @throws CommandError in qemu-img's words
  */
-export async function openWritable(named: SpecifiedImage, terminal: Terminal): Promise<FormatAccess> {
+export async function openWritable(
+  named: SpecifiedImage,
+  { terminal, signal }: Pick<VerbContext, "terminal" | "signal">,
+): Promise<FormatAccess> {
   requireWritable(named.name, named.unwritable);
   try {
     const spec = { ...named.spec, writable: true, writeProbed: true };
-    const image = openAtOnce({ ...named, spec }) ?? (await openImage(spec, named.options));
+    const image = openAtOnce({ ...named, spec }) ?? (await openImage(spec, { ...named.options, signal }));
     if (image.driver.format === "raw") {
       warnOfGuessedRaw(named, terminal);
     }

@@ -34,18 +34,18 @@ export async function run(context: VerbContext): Promise<number> {
   }
   const cache = parseCacheMode(args.value("t") ?? "writeback", "cache");
   const named = imageSpec(name, args, format, { direct: cache.direct });
-  const image = await openWritable({ ...named, spec: { ...named.spec, durable: cache.sync } }, terminal);
+  const image = await openWritable({ ...named, spec: { ...named.spec, durable: cache.sync } }, context);
   try {
     if (asked) {
       await terminal.print(helpFor(image.driver.format, args));
+      await image.close();
     } else {
-      await amend(image, context);
+      await amendAndClose(image, context);
     }
   } catch (error) {
     await closeAfter(image);
     throw error;
   }
-  await image.close();
   return 0;
 }
 
@@ -63,7 +63,7 @@ function checkFormat(format: string): void {
   }
 }
 
-async function amend(image: FormatAccess, { args, terminal, signal }: VerbContext): Promise<void> {
+async function amendAndClose(image: FormatAccess, { args, terminal, signal }: VerbContext): Promise<void> {
   checkFormat(image.driver.format);
   const line = progressLine(args, terminal);
   try {
@@ -81,6 +81,7 @@ async function amend(image: FormatAccess, { args, terminal, signal }: VerbContex
       throw amendFailure(error, request.refcountBits !== undefined);
     }
     line.show({ done: 1, total: 1 });
+    await image.close();
     line.complete();
   } finally {
     line.clear();

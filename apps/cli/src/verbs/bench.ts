@@ -15,7 +15,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const request = benchRequest(args);
   const { settings } = request;
   const named = nameImage(args, request);
-  const image = settings.write ? await openWritable(named, terminal) : await openNamed(named);
+  const image = settings.write ? await openWritable(named, { terminal, signal }) : await openNamed(named, signal);
   await terminal.print(announcement(request));
   await terminal.flush();
   const seconds = await measure(image, async () => (await bench(image, { ...settings, signal })).seconds);

@@ -1,6 +1,5 @@
 import type { FormatAccess } from "@img/format-core";
 import { addBitmap, clearBitmap, disableBitmap, enableBitmap, mergeBitmap, removeBitmap } from "@img/operations";
-import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { bitmapFailure } from "../errors/bitmap-failure.ts";
 import { imageSpec, openNamed } from "../images/open-named.ts";
 import { closeAfter, openWritable } from "../images/open-writable.ts";
@@ -8,11 +7,12 @@ import { bitmapRequest, type BitmapAction, type BitmapRequest } from "../values/
 import type { VerbContext } from "./verb.ts";
 
 /** `img bitmap`. */
-export async function run({ args, terminal }: VerbContext): Promise<number> {
+export async function run(context: VerbContext): Promise<number> {
+  const { args } = context;
   const request = bitmapRequest(args);
-  const image = await openWritable(imageSpec(request.filename, args, args.value("format")), terminal);
+  const image = await openWritable(imageSpec(request.filename, args, args.value("format")), context);
   try {
-    const source = await openSource(request, args);
+    const source = await openSource(request, context);
     try {
       for (const action of request.actions) {
         await change(image, source, request, action);
@@ -30,10 +30,13 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
 
 async function openSource(
   { source, sourceFormat }: BitmapRequest,
-  args: ParsedArguments,
+  { args, signal }: VerbContext,
 ): Promise<FormatAccess | undefined> {
+  if (source === undefined) {
+    return undefined;
+  }
   // always a file's name, whatever the other one is
-  return source === undefined ? undefined : await openNamed(imageSpec(source, args.only("isolated"), sourceFormat));
+  return await openNamed(imageSpec(source, args.only("isolated"), sourceFormat), signal);
 }
 
 async function change(

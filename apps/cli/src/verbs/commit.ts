@@ -1,4 +1,4 @@
-import { isImgError, type FormatAccess } from "@img/format-core";
+import { isImgError } from "@img/format-core";
 import { commit } from "@img/operations";
 import { openWithBase, type ImageWithBase } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
@@ -12,7 +12,6 @@ import { progressLine } from "../output/progress-line.ts";
 import { parseCacheMode } from "../values/cache-mode.ts";
 import { oneOperand } from "../values/operand.ts";
 import { requireSize } from "../values/parse-size.ts";
-import type { Terminal } from "../terminal.ts";
 import type { VerbContext } from "./verb.ts";
 
 /** `img commit`. */
@@ -25,23 +24,27 @@ export async function run(context: VerbContext): Promise<number> {
   const base = args.value("b");
   const named = imageSpec(name, args, args.value("format"), { direct: cache.direct });
   const spec = { ...named.spec, durable: cache.sync };
-  const opened = await open({ ...named, spec }, base, terminal);
-  await commitOpened(opened, context, rates.at(-1) ?? 0);
-  await close(opened.image);
+  const opened = await open({ ...named, spec }, base, context);
+  await commitAndClose(opened, context, rates.at(-1) ?? 0);
   if (!args.has("q")) {
     await terminal.remark("Image committed.\n");
   }
   return 0;
 }
 
-async function open(named: SpecifiedImage, base: string | undefined, terminal: Terminal): Promise<ImageWithBase> {
+async function open(
+  named: SpecifiedImage,
+  base: string | undefined,
+  context: Pick<VerbContext, "terminal" | "signal">,
+): Promise<ImageWithBase> {
   requireWritable(named.name, named.unwritable ?? named.backingUnwritable);
   try {
-    const options = { ...named.options, ...(base === undefined ? {} : { base }) };
+    const { signal } = context;
+    const options = { ...named.options, signal, ...(base === undefined ? {} : { base }) };
     return await openWithBase({ ...named.spec, writeProbed: true }, options);
   } catch (error) {
     if (isImgError(error) && error.feature === "backing image") {
-      await warnIfRaw(named, terminal);
+      await warnIfRaw(named, context);
       throw error.code === "ERR_IMG_OUT_OF_RANGE"
         ? new CommandError(`Did not find '${base ?? ""}' in the backing chain of '${named.name}'`, { cause: error })
         : new CommandError("Image does not have a backing file", { cause: error });
@@ -50,8 +53,11 @@ async function open(named: SpecifiedImage, base: string | undefined, terminal: T
   }
 }
 
-async function warnIfRaw(named: SpecifiedImage, terminal: Terminal): Promise<void> {
-  const image = await openNamed({ ...named, spec: { ...named.spec, inspect: true } });
+async function warnIfRaw(
+  named: SpecifiedImage,
+  { terminal, signal }: Pick<VerbContext, "terminal" | "signal">,
+): Promise<void> {
+  const image = await openNamed({ ...named, spec: { ...named.spec, inspect: true } }, signal);
   const { format } = image.driver;
   await image.close();
   if (format === "raw") {
@@ -59,7 +65,7 @@ async function warnIfRaw(named: SpecifiedImage, terminal: Terminal): Promise<voi
   }
 }
 
-async function commitOpened(
+async function commitAndClose(
   { image, base }: ImageWithBase,
   { args, terminal, signal }: VerbContext,
   rate: number,
@@ -76,6 +82,7 @@ async function commitOpened(
         line.show(progress);
       },
     });
+    await image.close();
     line.complete();
   } catch (error) {
     line.clear();
@@ -83,13 +90,5 @@ async function commitOpened(
     throw commitFailure(error);
   } finally {
     line.end();
-  }
-}
-
-async function close(image: FormatAccess): Promise<void> {
-  try {
-    await image.close();
-  } catch (error) {
-    throw commitFailure(error);
   }
 }

@@ -21,15 +21,15 @@ export async function run(context: VerbContext): Promise<number> {
 }
 
 async function runWith(context: VerbContext, input: StandardInput): Promise<number> {
-  const { args } = context;
+  const { args, signal } = context;
   const [first, second] = twoOperands(args);
   const { direct } = parseCacheMode(args.value("T") ?? "writeback", "source cache", exitCodes.open);
   const options = { direct, exitCode: exitCodes.open, input };
   const a = imageSpec(first, args, args.value("format"), options);
   const b = imageSpec(second, args, args.value("F"), options);
-  const imageA = await openNamed(a, exitCodes.open);
+  const imageA = await openNamed(a, signal, exitCodes.open);
   try {
-    const imageB = await openNamed(b, exitCodes.open);
+    const imageB = await openNamed(b, signal, exitCodes.open);
     try {
       const images = [
         { ...a, image: imageA },

@@ -62,7 +62,7 @@ async function runWith(context: VerbContext, input: StandardInput): Promise<numb
   if (mayWriteBeside && !request.sourceCache.direct && !directModes.has(args.value("t"))) {
     useOneWriter();
   }
-  const { specs: sources, skipped, compressed, allocated } = await checkSources(request, args, input);
+  const { specs: sources, skipped, compressed, allocated } = await checkSources(request, context, input);
   if (allocated >= muchData) {
     optimizeLater(context.prepared);
   }
@@ -102,7 +102,7 @@ interface CheckedSources {
 /** Opens each source once, so that what is wrong with one is reported before anything is written. */
 async function checkSources(
   request: ConvertRequest,
-  args: ParsedArguments,
+  { args, signal }: VerbContext,
   input: StandardInput,
 ): Promise<CheckedSources> {
   const { snapshot, sourceCache } = request;
@@ -116,7 +116,7 @@ async function checkSources(
       input,
       ...(snapshot === undefined ? {} : { snapshot }),
     });
-    const image = await openSnapshot(named);
+    const image = await openSnapshot(named, signal);
     // what was guessed stays as it was guessed now
     specs.push({ ...named.spec, format: image.driver.format, ...blockingSource(named.spec) });
     skipped.push(...listBitmaps(image).flatMap(({ inUse, name: bitmap }) => (inUse ? [bitmap] : [])));

@@ -25,7 +25,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const request = createRequest(args);
   try {
     const path = plainPath(request.name, args.plugins);
-    const backingFile = await checkBacking(request, path, args);
+    const backingFile = await checkBacking(request, path, { args, signal });
     const tell = async (size: number): Promise<void> => {
       const values = new Map(request.values).set("size", request.size ?? size);
       if (!args.has("q")) {
@@ -50,13 +50,13 @@ function knownFormat(format: string, { plugins }: ParsedArguments): string {
 async function checkBacking(
   request: CreateRequest,
   path: string,
-  args: ParsedArguments,
+  context: Pick<VerbContext, "args" | "signal">,
 ): Promise<Pick<NewImageFile, "backingFile" | "size">> {
   const { backing, unsafe } = request;
   if (backing === undefined || unsafe) {
     return { ...unopened(request), ...sizeOf(request.size) };
   }
-  const image = await openBacking(request, path, args);
+  const image = await openBacking(request, path, context);
   const { format } = image.driver;
   const { size } = image;
   await image.close();
@@ -83,13 +83,17 @@ function sizeOf(size: number | undefined): { readonly size?: number } {
   return size === undefined ? {} : { size: Math.ceil(size / 512) * 512 };
 }
 
-async function openBacking({ backing }: CreateRequest, path: string, args: ParsedArguments): Promise<FormatAccess> {
+async function openBacking(
+  { backing }: CreateRequest,
+  path: string,
+  { args, signal }: Pick<VerbContext, "args" | "signal">,
+): Promise<FormatAccess> {
   const name = backingLocation(path, backing?.name ?? "") ?? "";
   const { plugins } = args;
   const spec = { path: plainPath(name, plugins), ...(backing?.format === undefined ? {} : { format: backing.format }) };
   try {
     const gate = args.has("isolated") ? "deny-all" : "allow-all";
-    return await openImage({ ...spec, gate, ...pluginStorages(plugins) }, pluginFormats(plugins));
+    return await openImage({ ...spec, gate, ...pluginStorages(plugins) }, { ...pluginFormats(plugins), signal });
   } catch (error) {
     const failure = openFailure(error, { name, filename: name, spec, options: pluginFormats(plugins) });
     const [, plain] =
@@ -140,7 +144,8 @@ function isQuick({ values }: CreateRequest, { plugins }: ParsedArguments): boole
  */
 function createAtOnce(file: NewImageFile, options: Parameters<typeof createImageFileSync>[1]): boolean {
   try {
-    createImageFileSync(file, options);
+    // the thread that sleeps hears no signals
+    createImageFileSync({ ...file, sleeps: false }, options);
     return true;
   } catch (error) {
     if (isImgError(error, "ERR_IMG_ASYNC_ONLY")) {

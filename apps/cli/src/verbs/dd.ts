@@ -28,7 +28,7 @@ async function runWith({ args, terminal, signal }: VerbContext, standardInput: S
   const { input, output, blockSize, count, skip } = request;
   const named = imageSpec(input, args, args.value("format"), { input: standardInput });
   // what is wrong with the input is reported before anything else, and what was guessed stays as it was guessed now
-  const image = await openNamed(named);
+  const image = await openNamed(named, signal);
   const source: ImageSpec = { ...named.spec, format: image.driver.format };
   await image.close();
   const format = args.value("O") ?? "raw";

@@ -11,7 +11,6 @@ import {
 } from "@img/operations";
 import { openerForLocation, type FormatAccess } from "@img/format-core";
 import type { ImageSpec } from "@img/operations/node";
-import type { ParsedArguments } from "../arguments/parsed-arguments.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
 import { withStandardInput, type StandardInput } from "../images/standard-input.ts";
@@ -26,12 +25,12 @@ export async function run(context: VerbContext): Promise<number> {
   return withStandardInput(context, (input) => runWith(context, input));
 }
 
-async function runWith({ args, terminal }: VerbContext, input: StandardInput): Promise<number> {
+async function runWith({ args, terminal, signal }: VerbContext, input: StandardInput): Promise<number> {
   const output = outputFormat(args);
   const named = imageSpec(oneOperand(args), args, args.value("format"), { inspect: true, input });
   const chain = args.has("backing-chain");
-  const image = await openNamed(named);
-  const infos = await describe(image, named, chain ? args : undefined);
+  const image = await openNamed(named, signal);
+  const infos = await describe(image, named, chain ? { args, signal } : undefined);
   if (output === "json") {
     await terminal.print(`${qemuJson((chain ? infos : infos[0]) as Json)}\n`);
   } else {
@@ -40,19 +39,19 @@ async function runWith({ args, terminal }: VerbContext, input: StandardInput): P
   return 0;
 }
 
-/** @param chainArgs - set when the images below are to be described, too */
+/** @param chain - set when the images below are to be described, too */
 async function describe(
   image: FormatAccess,
   named: SpecifiedImage,
-  chainArgs: ParsedArguments | undefined,
+  chain: Pick<VerbContext, "args" | "signal"> | undefined,
 ): Promise<readonly QemuInfo[]> {
   const { filename } = named;
   let infos: readonly ImageInfo[];
   try {
     infos =
-      chainArgs === undefined
+      chain === undefined
         ? [await info(image, { filename })]
-        : await infoChain(image, { filename, openBacking: backingOpener(named, chainArgs.has("isolated")) });
+        : await infoChain(image, { filename, openBacking: backingOpener(named, chain) });
   } finally {
     await image.close();
   }
@@ -72,11 +71,14 @@ function protocolOf({ spec, filter }: SpecifiedImage): string {
 }
 
 /** Opens the images below as every other command does: in the way of the first one, and their names are no options. */
-function backingOpener(top: SpecifiedImage, isolated: boolean): InfoChainOptions["openBacking"] {
+function backingOpener(
+  top: SpecifiedImage,
+  { args, signal }: Pick<VerbContext, "args" | "signal">,
+): InfoChainOptions["openBacking"] {
   const seen = new Set([top.filename]);
   return async (reference) => {
     const { location, format } = reference;
-    if (isolated) {
+    if (args.has("isolated")) {
       throw new CommandError(`'${location}' is a backing image: not opened with --isolated [ERR_IMG_DENIED]`);
     }
     if (seen.has(location)) {
@@ -84,7 +86,7 @@ function backingOpener(top: SpecifiedImage, isolated: boolean): InfoChainOptions
     }
     seen.add(location);
     const spec = { ...sharedSpec(top.spec), path: locate(reference), ...(format === undefined ? {} : { format }) };
-    return openNamed({ name: location, filename: location, spec, bare: false, options: top.options });
+    return openNamed({ name: location, filename: location, spec, bare: false, options: top.options }, signal);
   };
 }
 

@@ -19,7 +19,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
   const plot = args.value("plot");
   const picture = plot === undefined ? undefined : plotKind(plot);
   const named = imageSpec(oneOperand(args), args, args.value("format"));
-  const image = await openNamed(named);
+  const image = await openNamed(named, signal);
   try {
     if (picture !== undefined) {
       await printPlot(image, picture, range, named.filename, terminal, signal);

@@ -44,11 +44,13 @@ function checkOperands(args: ParsedArguments, size: number | undefined): void {
   }
 }
 
+type InterruptibleOptions = MeasureOptions & Pick<VerbContext, "signal">;
+
 async function measureAsked(
   args: ParsedArguments,
   size: number | undefined,
   target: string,
-  options: MeasureOptions,
+  options: InterruptibleOptions,
 ): Promise<MeasureResult> {
   try {
     return await (size === undefined ? measureImage(args, target, options) : measure({ size }, target, options));
@@ -60,11 +62,15 @@ async function measureAsked(
   }
 }
 
-async function measureImage(args: ParsedArguments, target: string, options: MeasureOptions): Promise<MeasureResult> {
+async function measureImage(
+  args: ParsedArguments,
+  target: string,
+  options: InterruptibleOptions,
+): Promise<MeasureResult> {
   const wanted = args.value("l");
   const snapshot = wanted === undefined ? {} : { snapshot: parseSnapshotOption(wanted) };
   const named = imageSpec(args.operands[0] ?? "", args, args.value("format"), snapshot);
-  const image = await openSnapshot(named);
+  const image = await openSnapshot(named, options.signal);
   try {
     return await measure(image, target, options);
   } finally {

@@ -10,6 +10,7 @@ import { plainPath } from "../images/image-name.ts";
 import { imageSpec, type SpecifiedImage } from "../images/open-named.ts";
 import { closeAfter, openWritable } from "../images/open-writable.ts";
 import { optimizeLater } from "../start/optimize-later.ts";
+import type { HeldProgress } from "../output/held-progress.ts";
 import { progressLine } from "../output/progress-line.ts";
 import { formatNames } from "../plugins/format-names.ts";
 import { pluginStorages } from "../plugins/plugin-options.ts";
@@ -25,7 +26,7 @@ interface Wanted {
 
 /** `img rebase`. */
 export async function run(context: VerbContext): Promise<number> {
-  const { args, terminal } = context;
+  const { args } = context;
   const name = oneOperand(args);
   const unsafe = args.has("u");
   if (!unsafe) {
@@ -39,31 +40,36 @@ export async function run(context: VerbContext): Promise<number> {
   parseCacheMode(args.value("T") ?? "writeback", "source cache");
   const named = imageSpec(name, args, args.value("format"), { direct: cache.direct });
   const { forceShare: _forceShare, ...spec } = { ...named.spec, durable: cache.sync };
-  const image = await openWritable({ ...named, spec: unsafe ? { ...spec, backing: null } : spec }, terminal);
+  const image = await openWritable({ ...named, spec: unsafe ? { ...spec, backing: null } : spec }, context);
+  let line: HeldProgress;
   try {
-    await rebaseOpened(image, { ...named, spec }, context);
+    line = await rebaseOpened(image, { ...named, spec }, context);
   } catch (error) {
     await closeAfter(image);
     throw rebaseFailure(error, backing);
   }
-  await image.close();
+  try {
+    await image.close();
+    line.complete();
+  } finally {
+    end(line);
+  }
   return 0;
 }
 
-async function rebaseOpened(image: FormatAccess, named: SpecifiedImage, context: VerbContext): Promise<void> {
+/** @returns what says that all is done once the image is closed */
+async function rebaseOpened(image: FormatAccess, named: SpecifiedImage, context: VerbContext): Promise<HeldProgress> {
   const { args, terminal } = context;
   const wanted = wantedBacking(args);
   if (args.has("u")) {
     const line = progressLine(args, terminal);
     await changeBacking(image, complete(wanted));
     line.show({ done: 1, total: 1 });
-    line.complete();
-    line.end();
-    return;
+    return line;
   }
-  const next = wanted === null ? null : await openNext(named, wanted, args);
+  const next = wanted === null ? null : await openNext(named, wanted, context);
   try {
-    await copy(image, next === null ? null : { image: next, wanted }, context);
+    return await copy(image, next === null ? null : { image: next, wanted }, context);
   } finally {
     await next?.close();
   }
@@ -89,14 +95,18 @@ function complete(wanted: Wanted | null): { readonly name: string; readonly form
   return { name, format };
 }
 
-async function openNext(named: SpecifiedImage, { name, format }: Wanted, args: ParsedArguments): Promise<FormatAccess> {
+async function openNext(
+  named: SpecifiedImage,
+  { name, format }: Wanted,
+  { args, signal }: VerbContext,
+): Promise<FormatAccess> {
   const location = backingLocation(named.spec.path, name) ?? name;
   const filename = { name: location, filename: location, spec: { path: location } };
   try {
     const path = plainPath(location, args.plugins);
     const { gate = "deny-all" } = named.spec;
     const spec = { path, gate, ...pluginStorages(args.plugins), ...(format === undefined ? {} : { format }) };
-    return await openImage(spec, named.options);
+    return await openImage(spec, { ...named.options, signal });
   } catch (error) {
     const failure = openFailure(error, {
       ...filename,
@@ -121,7 +131,7 @@ async function copy(
   image: FormatAccess,
   next: { readonly image: FormatAccess; readonly wanted: Wanted | null } | null,
   { args, terminal, signal }: VerbContext,
-): Promise<void> {
+): Promise<HeldProgress> {
   const reference = complete(next?.wanted ?? null);
   const line = progressLine(args, terminal);
   try {
@@ -131,9 +141,14 @@ async function copy(
         line.show(progress);
       },
     });
-    line.complete();
-  } finally {
-    line.clear();
-    line.end();
+    return line;
+  } catch (error) {
+    end(line);
+    throw error;
   }
+}
+
+function end(line: HeldProgress): void {
+  line.clear();
+  line.end();
 }

@@ -17,7 +17,7 @@ export async function run({ args, terminal, signal }: VerbContext): Promise<numb
     throw new UsageError("Expecting image file name and size");
   }
   const wanted = parseNewSize(sizeText);
-  const image = await openWritable(imageSpec(name, args, args.value("format")), terminal);
+  const image = await openWritable(imageSpec(name, args, args.value("format")), { terminal, signal });
   try {
     checkPossible(image, wanted, preallocation);
     await resizeImage(image, wanted, { shrink: args.has("shrink"), preallocation, signal });

@@ -14,12 +14,12 @@ const actions = ["l", "a", "c", "d"] as const;
 type Action = (typeof actions)[number];
 
 /** `img snapshot`. */
-export async function run({ args, terminal }: VerbContext): Promise<number> {
+export async function run({ args, terminal, signal }: VerbContext): Promise<number> {
   const action = actionOf(args);
   const name = oneOperand(args);
   if (action === "l") {
     const named = imageSpec(name, args, undefined, { inspect: true });
-    const image = await openNamed(named);
+    const image = await openNamed(named, signal);
     try {
       const { snapshots = [] } = qemuInfo(await info(image, { filename: named.filename }));
       if (snapshots.length > 0) {
@@ -34,7 +34,7 @@ export async function run({ args, terminal }: VerbContext): Promise<number> {
     throw new CommandError(`Could not open '${name}': force-share=on can only be used with read-only images`);
   }
   const snapshot = args.value(action) ?? "";
-  const image = await openWritable(imageSpec(name, args, undefined), terminal);
+  const image = await openWritable(imageSpec(name, args, undefined), { terminal, signal });
   try {
     await change(image, action, snapshot);
   } catch (error) {

@@ -199,11 +199,12 @@ function fileOpener(spec: FileNode, surroundings: NodeSurroundings): NamelessNod
       direct,
       forceShare,
       blocking: "always",
+      sleeps: false,
       ...(lock === undefined ? {} : { lock }),
     } as const;
     return perform<Storage>({
       label: path,
-      async: () => FileStorage.open(path, options),
+      async: (signal) => FileStorage.open(path, { ...options, signal }),
       sync: () => FileStorage.openSync(path, options),
     });
   };
