@@ -28,7 +28,7 @@ const ALLOWED = [
 const LARGEST: Readonly<Record<string, number>> = {
   "@img/cli": 2560,
   "@img/nbd-server": 320,
-  "@img/operations": 320,
+  "@img/operations": 352,
   "@img/qcow2": 704,
 };
 
