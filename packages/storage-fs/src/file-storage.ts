@@ -142,7 +142,7 @@ export class FileStorage implements SyncStorage {
     const file = this.#use.opened();
     checkRange(offset, into.length);
     try {
-      readDescriptorSync(file.fd, into, offset, file.limits.request);
+      readDescriptorSync(file, into, offset);
     } catch (error) {
       throw this.#use.failed(error, () => doingRange("read", offset, into.length));
     }

@@ -1,17 +1,29 @@
 import { read, readSync, readv, readvSync } from "node:fs";
+import type { StorageLimits } from "@img/format-core";
 import type { IoVector } from "@img/io-vector";
-import { isInterrupted, longestTransfer, pieceFrom } from "./transfer.ts";
+import type { NativeCalls } from "./native/native-calls.ts";
+import { fewBytesOf, isInterrupted, longestTransfer, pieceFrom } from "./transfer.ts";
 
-/**
- * Fills `into` from `offset` on. Bytes past the file's end become zero.
- *
- * @param request - bytes that requests are multiples of; a shorter answer means the end
- */
-export function readDescriptorSync(fd: number, into: IoVector, offset: number, request: number): void {
+/** A file that can be read. */
+export interface ReadFile {
+  readonly fd: number;
+  /** `request`: bytes that reads are multiples of; a shorter answer means the end. */
+  readonly limits: Pick<StorageLimits, "request">;
+  readonly native: NativeCalls | undefined;
+}
+
+/** Fills `into` from `offset` on. Bytes past the file's end become zero. */
+export function readDescriptorSync(
+  { fd, limits: { request }, native }: ReadFile,
+  into: IoVector,
+  offset: number,
+): void {
   const single = into.singleBuffer;
   const length = into.length;
-  let done = 0;
-  while (done < length) {
+  const few = native === undefined ? undefined : fewBytesOf(into);
+  // whatever goes wrong here goes wrong again below, where there is an error to throw
+  let done = few === undefined || native === undefined ? 0 : Math.max(0, native.read(fd, few, offset));
+  while (done < length && !isCutShort(done, request)) {
     let count: number;
     try {
       count =
@@ -24,11 +36,13 @@ export function readDescriptorSync(fd: number, into: IoVector, offset: number, r
       }
       throw error;
     }
-    done += count;
-    if (done < length && isEnd(count, done, request)) {
-      into.fill(0, done);
-      return;
+    if (count === 0) {
+      break;
     }
+    done += count;
+  }
+  if (done < length) {
+    into.fill(0, done);
   }
 }
 
@@ -66,7 +80,7 @@ export function readDescriptor(
       return;
     }
     done += count;
-    if (done < length && !isEnd(count, done, request)) {
+    if (done < length && count > 0 && !isCutShort(done, request)) {
       next();
       return;
     }
@@ -79,6 +93,6 @@ export function readDescriptor(
 }
 
 /** Direct I/O can't go on where an answer ends in the middle of a block, and needn't: only the file's end does that. */
-function isEnd(count: number, done: number, request: number): boolean {
-  return count === 0 || done % request !== 0;
+function isCutShort(done: number, request: number): boolean {
+  return done % request !== 0;
 }

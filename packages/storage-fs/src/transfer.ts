@@ -9,6 +9,9 @@ export const longestTransfer: number = 0x4000_0000;
  */
 export const longestCachedWrite: number = 512 * 1024;
 
+/** What Node adds to a system call is little beside copying more than this, bytes. */
+const fewBytes = 64 * 1024;
+
 /** Buffers that one system call takes (`IOV_MAX`). */
 const mostBuffers = 1024;
 
@@ -17,6 +20,15 @@ export function pieceFrom(vector: IoVector, done: number, most: number): readonl
   const end = Math.min(done + most, vector.length);
   const rest = done === 0 && end === vector.length ? vector : vector.slice(done, end);
   return rest.bufferCount <= mostBuffers ? rest.buffers : rest.buffers.slice(0, mostBuffers);
+}
+
+/**
+ * The one buffer of a vector that is moved through the native helper: it is short, and it still has the memory that it had when the vector was made,
+ * which only Node's own calls look at.
+ */
+export function fewBytesOf(vector: IoVector): Uint8Array | undefined {
+  const { singleBuffer, length } = vector;
+  return length <= fewBytes && singleBuffer?.byteLength === length ? singleBuffer : undefined;
 }
 
 /** Whether a signal came in between, so that the call has to be made again; libuv doesn't do it for reads. */

@@ -1,10 +1,7 @@
 import { write, writeSync, writev, writevSync } from "node:fs";
 import type { IoVector } from "@img/io-vector";
 import type { NativeCalls } from "./native/native-calls.ts";
-import { isInterrupted, pieceFrom } from "./transfer.ts";
-
-/** What Node adds to a system call is little beside copying more than this, bytes. */
-const fewBytes = 64 * 1024;
+import { fewBytesOf, isInterrupted, pieceFrom } from "./transfer.ts";
 
 /** Pieces of one write that are with the thread pool at once. */
 const mostAtOnce = 4;
@@ -21,12 +18,9 @@ export interface WrittenFile {
 export function writeDescriptorSync({ fd, longestWrite, native }: WrittenFile, from: IoVector, offset: number): void {
   const single = from.singleBuffer;
   const length = from.length;
-  let done = 0;
-  // the length is asked for anew: a buffer may have lost its memory since, and only Node looks at that
-  if (native !== undefined && single?.byteLength === length && length <= fewBytes) {
-    // whatever went wrong goes wrong again below, where there is an error to throw
-    done = Math.max(0, native.write(fd, single, offset));
-  }
+  const few = native === undefined ? undefined : fewBytesOf(from);
+  // whatever goes wrong here goes wrong again below, where there is an error to throw
+  let done = few === undefined || native === undefined ? 0 : Math.max(0, native.write(fd, few, offset));
   while (done < length) {
     let count: number;
     try {

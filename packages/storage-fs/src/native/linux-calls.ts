@@ -46,6 +46,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
   };
   const errno = (): number => -koffi.errno();
   const preadv2 = declare("int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)");
+  const pread = declare("int64_t pread(int fd, void *bytes, size_t length, int64_t offset)");
   const pwrite = declare("int64_t pwrite(int fd, const void *bytes, size_t length, int64_t offset)");
   const lseek = declare("int64_t lseek(int fd, int64_t offset, int whence)");
   const fallocate = declare("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
@@ -90,6 +91,7 @@ export function linuxCalls(koffi: Koffi): NativeCalls {
 
   return {
     readResident,
+    read: (fd, bytes, offset) => answer(pread(fd, bytes, bytes.byteLength, offset)),
     write: (fd, bytes, offset) => answer(pwrite(fd, bytes, bytes.byteLength, offset)),
     seekData: (fd, offset) => call(lseek, fd, offset, SEEK_DATA),
     seekHole: (fd, offset) => call(lseek, fd, offset, SEEK_HOLE),

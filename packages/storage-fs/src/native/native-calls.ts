@@ -17,6 +17,11 @@ export interface NativeCalls {
    */
   readResident(fd: number, into: IoVector, offset: number): number;
   /**
+   * Fills `bytes`, waiting for the host; Node's own call takes half as long again for few bytes.
+   * @returns bytes read, which may be fewer, or the negated errno
+   */
+  read(fd: number, bytes: Uint8Array, offset: number): number;
+  /**
    * Writes `bytes`, waiting for the host; Node's own call takes a quarter longer for few bytes.
    * @returns bytes written, which may be fewer, or the negated errno
    */

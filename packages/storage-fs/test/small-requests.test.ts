@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { IoVector } from "@img/io-vector";
 import { describe, expect, it } from "vitest";
 import { FileStorage } from "../src/index.ts";
@@ -53,6 +53,58 @@ describe.each(natives)("a small write, native %s", (native) => {
     const bytes = new Uint8Array(100);
     storage.readSync(IoVector.single(bytes), 2 ** 32 + 7);
     expect(Buffer.compare(bytes, pattern(100))).toBe(0);
+  });
+});
+
+describe.each(natives)("a small read, native %s", (native) => {
+  const directory = scratch();
+  const open = (bytes: Uint8Array): FileStorage => {
+    writeFileSync(join(directory, "file"), bytes);
+    return FileStorage.openSync(join(directory, "file"), { native });
+  };
+
+  it.each(Object.entries(memories))("fills %s, and nothing beside it", (_name, make) => {
+    using storage = open(pattern(4 * length));
+    const bytes = make();
+    const around = new Uint8Array(bytes.buffer);
+    const before = around.slice();
+    storage.readSync(IoVector.single(bytes), 5);
+    expect(Buffer.compare(bytes, pattern(4 * length).subarray(5, 5 + length))).toBe(0);
+    before.set(bytes, bytes.byteOffset);
+    expect(Buffer.compare(around, before)).toBe(0);
+  });
+
+  it.each([
+    ["in the middle", 100, 100],
+    ["at its start", length, 0],
+    ["far before", 3 * length, 0],
+  ])("is zero behind the file's end %s", (_where, offset, there) => {
+    using storage = open(pattern(200).subarray(0, 200));
+    const bytes = new Uint8Array(length).fill(0xee);
+    storage.readSync(IoVector.single(bytes), offset);
+    const expected = new Uint8Array(length);
+    expected.set(pattern(200).subarray(offset, offset + there));
+    expect(Buffer.compare(bytes, expected)).toBe(0);
+  });
+
+  it("refuses a buffer that lost its memory", () => {
+    using storage = open(pattern(length));
+    const bytes = new Uint8Array(length);
+    const vector = IoVector.single(bytes);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    expect(() => {
+      storage.readSync(vector, 0);
+    }).toThrow();
+  });
+
+  it("fails with the host's code", () => {
+    writeFileSync(join(directory, "file"), pattern(length));
+    const fd = openSync(join(directory, "file"), "r");
+    const storage = FileStorage.fromFd(fd, { native });
+    closeSync(fd);
+    expect(() => {
+      storage.readSync(IoVector.single(new Uint8Array(length)), 0);
+    }).toThrow(expect.objectContaining({ code: "EBADF" }));
   });
 });
 
