@@ -23,6 +23,8 @@ const TOOLS = {
   mandoc: "mandoc",
   groff: "groff-base",
   nginx: "nginx-light",
+  setfacl: "acl",
+  setfattr: "attr",
 };
 
 /** Administrators' programs are not on everybody's PATH. */

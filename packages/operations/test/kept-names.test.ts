@@ -9,6 +9,8 @@ import { compareImageFiles, convertImages, type ConvertImagesOptions } from "../
 const host = vi.hoisted(() => ({
   onRename: undefined as (() => void) | undefined,
   keepsNames: false,
+  /** Names can be taken, but attributes that the file has can't be given to another one. */
+  keepsAttributes: false,
 }));
 
 // a host that doesn't say beforehand that names can't be taken
@@ -17,11 +19,23 @@ vi.mock("../src/node/host-files.ts", async (original) => {
   const refuse = (code: string): Promise<never> => Promise.reject(Object.assign(new Error(`${code}: no`), { code }));
   return {
     ...files,
-    rename: () => {
+    rename: (from: string, to: string) => {
+      if (host.keepsAttributes) return files.rename(from, to);
       host.onRename?.();
       return refuse("EBUSY");
     },
     unlink: (path: string) => (host.keepsNames ? refuse("EPERM") : files.unlink(path)),
+  };
+});
+
+vi.mock("@img/storage-fs", async (original) => {
+  const storages = await original<typeof import("@img/storage-fs")>();
+  return {
+    ...storages,
+    copyFileAttributes: (...words: Parameters<typeof storages.copyFileAttributes>) => {
+      if (host.keepsAttributes) throw Object.assign(new Error("EPERM: no"), { code: "EPERM" });
+      return storages.copyFileAttributes(...words);
+    },
   };
 });
 
@@ -67,7 +81,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
-  Object.assign(host, { onRename: undefined, keepsNames: false });
+  Object.assign(host, { onRename: undefined, keepsNames: false, keepsAttributes: false });
 });
 afterAll(() => {
   rmSync(root, { recursive: true, force: true });
@@ -81,6 +95,15 @@ it("a file whose name the host keeps gets what is in the new one, holes included
   expect(statSync(at("target.raw")).ino).toBe(before);
   expect(statSync(at("target.raw")).blocks * 512).toBeLessThan(disk.length);
   expect(sync).toHaveBeenCalledTimes(2);
+  expect(readdirSync(directory)).toEqual(["target.raw"]);
+});
+
+it("so does one with attributes that the new one can't have", async () => {
+  host.keepsAttributes = true;
+  const before = statSync(at("target.raw")).ino;
+  await convert();
+  expect(readFileSync(at("target.raw")).equals(disk)).toBe(true);
+  expect(statSync(at("target.raw")).ino).toBe(before);
   expect(readdirSync(directory)).toEqual(["target.raw"]);
 });
 

@@ -14,12 +14,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { copyFileAttributes } from "@img/storage-fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { convertImages, convertImagesSync, type ConvertImagesOptions } from "../src/node.ts";
 
 const disk = Buffer.alloc(1024 * 1024, "all kinds of bytes ");
 const root = mkdtempSync(join(tmpdir(), "img-names-"));
 let directory: string;
+/** Whether the native helper works here. */
+const hasNative = copyFileAttributes(root, root);
 
 const at = (name: string): string => join(directory, name);
 
@@ -59,6 +62,11 @@ function damaged(): string {
 function mountedOver(name: string, body: () => Promise<void>): Promise<void> {
   execFileSync("mount", ["--bind", at("mounted"), at(name)]);
   return body().finally(() => execFileSync("umount", [at(name)]));
+}
+
+function accessList(name: string): string {
+  const options = ["--numeric", "--omit-header", "--absolute-names"];
+  return execFileSync("getfacl", [...options, at(name)], { encoding: "utf8" });
 }
 
 function canMount(): boolean {
@@ -112,6 +120,23 @@ describe.each(conversions)("%s", (_name, convert) => {
     expect(readFileSync(at(name)).equals(disk)).toBe(true);
     expect(lstatSync(at(name)).ino).not.toBe(before);
     expect(readdirSync(directory)).toEqual([name]);
+  });
+
+  // Node has no calls for them
+  it.runIf(hasNative)("gives the new file the access control list and the attributes of the old one", async () => {
+    writeFileSync(at("old"), "what was there");
+    execFileSync("setfacl", ["-m", "u::rw-,g::---,o::---,u:65534:rw-", at("old")]);
+    execFileSync("setfattr", ["-n", "user.comment", "-v", "precious", at("old")]);
+    // others have what the directory gives them
+    execFileSync("setfacl", ["-d", "-m", "u:65533:rw-", directory]);
+    const before = { list: accessList("old"), inode: lstatSync(at("old")).ino };
+    await convert(options("old"));
+    expect(readFileSync(at("old")).equals(disk)).toBe(true);
+    expect(lstatSync(at("old")).ino).not.toBe(before.inode);
+    expect(accessList("old")).toBe(before.list);
+    expect(before.list).toContain("group::---");
+    const comment = ["--only-values", "-n", "user.comment", "--absolute-names", at("old")];
+    expect(execFileSync("getfattr", comment, { encoding: "utf8" })).toBe("precious");
   });
 
   it.each([

@@ -1,6 +1,7 @@
 export type { SystemDeflate } from "./compression/deflate-library.ts";
 export { systemCompression, type SystemCompression } from "./compression/system-compression.ts";
 export type { SystemZstd } from "./compression/zstd-library.ts";
+export { copyFileAttributes, type CopyAttributesOptions } from "./copy-attributes.ts";
 export { fileOpener } from "./file-opener.ts";
 export type {
   BlockingPolicy,

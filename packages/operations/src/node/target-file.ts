@@ -17,7 +17,7 @@ import type { ConvertTarget } from "./convert-target.ts";
 import type { SharedFile } from "./copy-threads.ts";
 import { createFile } from "./create-file.ts";
 import { rename, unlink } from "./host-files.ts";
-import { likeBefore } from "./like-before.ts";
+import { likeBefore, type ReplacedFile } from "./like-before.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";
@@ -52,8 +52,8 @@ interface PublishOptions {
  * nothing half done stays when it fails.
  *
  * - What doesn't exist is created, and removed after a failure.
- * - A file that exists stays as it is until a new one beside it is complete, which then takes its name, owner and permissions. Until
- *   then there must be room for both.
+ * - A file that exists stays as it is until a new one beside it is complete, which then takes its name, owner, permissions and
+ *   extended attributes. Until then there must be room for both.
  * - Block devices, files with several names (hard links), files that are mounted, and files in directories where nothing can be created, or where we may
  *   not rename what is others' (the sticky bit), are written in place. So is, at the end, a file whose name the host doesn't let go for another reason.
  */
@@ -140,7 +140,7 @@ export class TargetFile {
         options,
         isFresh: true,
         *publish({ sync, signal }) {
-          if (yield* takeName(part, path, found)) {
+          if (yield* takeName(part, { path, stats: found, native: options.native })) {
             // the name is another file's now, and nothing was written to this one
             yield* closeAfterFailure(old);
             return;
@@ -218,13 +218,13 @@ function* createPart(part: string, options: FileOptions): Io<FileStorage | undef
 }
 
 /**
- * Gives a complete file the name, owner and permissions of the one that it replaces.
+ * Gives a complete file the name of the one that it replaces, and what else that one had.
  * @returns `false`: the host doesn't let us
  */
-function* takeName(part: string, path: string, before: Stats): Io<boolean> {
+function* takeName(part: string, replaced: ReplacedFile): Io<boolean> {
   try {
-    yield* likeBefore(part, before);
-    yield* move(part, path);
+    yield* likeBefore(part, replaced);
+    yield* move(part, replaced.path);
     return true;
   } catch {
     return false;
