@@ -2,10 +2,16 @@
 import { install } from "./install.mjs";
 import { turbo } from "./turbo.mjs";
 
-/** What `check` runs, in one go so that turbo shares the builds among them. */
+/**
+ * What `check` runs, in one go so that turbo shares the builds among them. What is typed alike is checked all at once, with the files of each package
+ * looked at once: by itself each package would check again the sources of those below it.
+ */
 const CHECKS = [
-  "typecheck",
   "lint",
+  "typecheck:sources",
+  "typecheck:workspace",
+  "@img/interop-browser#typecheck",
+  "@img/tooling#typecheck",
   "publint",
   "attw",
   "api:check",
