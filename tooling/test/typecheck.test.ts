@@ -32,7 +32,6 @@ describe.each(directories)("the settings of %s", (directory) => {
     const pattern = directory.replace(/\/.*/, "/*");
     expect(all.include).toEqual(expect.arrayContaining([`../../${pattern}/src`, `../../${pattern}/test`]));
   });
-
 });
 
 describe.each(below("packages"))("the settings of the sources of %s", (directory) => {
