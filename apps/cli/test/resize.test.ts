@@ -67,10 +67,7 @@ function expectSame(name: keyof typeof images, ...args: readonly string[]): void
 }
 
 function expectSameDisk(name: keyof typeof images): void {
-  const [our, their] = pair.sizes(name);
-  expect(our).toBe(their);
-  const [ours, theirs] = pair.contents(name, images[name]);
-  expect(ours.equals(theirs)).toBe(true);
+  pair.expectSameDisk(name, images[name]);
   if (images[name] === "qcow2") {
     expect(pair.check(name)).toMatchObject({ code: 0 });
   }
@@ -144,7 +141,7 @@ describe("img resize, next to qemu-img's", () => {
       tool("qemu-img", ["snapshot", "-a", "one", "snapshots.qcow2"], directory);
     }
     expectSameDisk("snapshots.qcow2");
-    expect(pair.sizes("snapshots.qcow2")[0]).toBe(1024 * 1024);
+    expect(pair.contents("snapshots.qcow2", "qcow2")[0]).toHaveLength(1024 * 1024);
   });
 });
 

@@ -1,6 +1,7 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { expect } from "vitest";
 import { img, qemuImg, tool, type ToolResult } from "./run-tool.ts";
 
 /** What both programs did, told in the same words. */
@@ -15,6 +16,8 @@ export class ImagePair implements Disposable {
   readonly #originals: string = join(this.#root, "originals");
   readonly ours: string = join(this.#root, "ours");
   readonly theirs: string = join(this.#root, "theirs");
+  /** What the copies looked like when they were made, by path. */
+  readonly #copied = new Map<string, string>();
 
   /** @param make - makes the images in the directory that it is given */
   constructor(make: (directory: string) => void) {
@@ -23,11 +26,22 @@ export class ImagePair implements Disposable {
     this.reset();
   }
 
-  /** Both sets as they were made. */
+  /** Both sets as they were made. Copies again what has changed since, which is one image of many as a rule. */
   reset(): void {
+    const names = readdirSync(this.#originals);
     for (const directory of [this.ours, this.theirs]) {
-      rmSync(directory, { recursive: true, force: true });
-      cpSync(this.#originals, directory, { recursive: true });
+      mkdirSync(directory, { recursive: true });
+      for (const name of readdirSync(directory)) {
+        const path = join(directory, name);
+        if (this.#copied.get(path) !== appearance(path)) {
+          rmSync(path, { recursive: true, force: true });
+          this.#copied.delete(path);
+        }
+      }
+      for (const path of names.map((name) => join(directory, name)).filter((each) => !this.#copied.has(each))) {
+        cpSync(join(this.#originals, basename(path)), path, { recursive: true });
+        this.#copied.set(path, appearance(path));
+      }
     }
   }
 
@@ -35,13 +49,22 @@ export class ImagePair implements Disposable {
     return { ours: normalized(img(args, this.ours)), theirs: normalized(qemuImg(args, this.theirs)) };
   }
 
-  /** Size of the disk, as qemu-img sees it, of ours and theirs. */
-  sizes(name: string): readonly [number, number] {
-    const size = (directory: string): number => {
-      const info: unknown = JSON.parse(tool("qemu-img", ["info", "--output=json", name], directory));
-      return (info as { readonly "virtual-size": number })["virtual-size"];
-    };
-    return [size(this.ours), size(this.theirs)];
+  /** Fails unless QEMU finds disks of the same size with the same bytes in ours and theirs. */
+  expectSameDisk(name: string, format: string): void {
+    const [ours, theirs] = [join(this.ours, name), join(this.theirs, name)];
+    if (format === "raw") {
+      const [our, their] = [wholeSectors(readFileSync(ours)), wholeSectors(readFileSync(theirs))];
+      expect(our.length, `size of ${name}`).toBe(their.length);
+      expect(our.equals(their), `contents of ${name}`).toBe(true);
+    } else if (hasDataFile(ours) || hasDataFile(theirs)) {
+      const [our, their] = this.contents(name, format);
+      expect(our.length, `size of ${name}`).toBe(their.length);
+      expect(our.equals(their), `contents of ${name}`).toBe(true);
+    } else {
+      // says so when the sizes differ, even if there are only zeroes behind the shorter one
+      const result = qemuImg(["compare", "-f", format, "-F", format, ours, theirs], this.ours);
+      expect(result, `contents of ${name}`).toEqual({ code: 0, stdout: "Images are identical.\n", stderr: "" });
+    }
   }
 
   /** All bytes of the disk, as qemu-img reads them, of ours and theirs. */
@@ -67,4 +90,21 @@ export class ImagePair implements Disposable {
 
 function normalized({ code, stdout, stderr }: ToolResult): ToolResult {
   return { code, stdout, stderr: stderr.replaceAll("qemu-img", "img") };
+}
+
+/** Differs from what it was when a file has been written or replaced. A directory never looks the same. */
+function appearance(path: string): string {
+  const { ino, mode, size, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true });
+  return lstatSync(path).isFile() ? [ino, mode, size, mtimeNs, ctimeNs].join(" ") : String(Math.random());
+}
+
+/** As QEMU reads a raw image: filled up with zeroes to whole sectors. */
+function wholeSectors(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 511)]);
+}
+
+/** Whether the data of a qcow2 image is in another file, whose name is relative to where QEMU runs. */
+function hasDataFile(path: string): boolean {
+  const bytes = readFileSync(path).subarray(0, 80);
+  return bytes.readUInt32BE(4) >= 3 && (bytes.readUInt8(79) & 4) !== 0;
 }
