@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, truncateSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,8 +147,59 @@ test("an export below an image is opened, unless that isn't allowed", () => {
 test("an image is converted into an export that is there", () => {
   expect(img("convert", "-n", "-O", "raw", "disk.qcow2", uri(target))).toMatchObject({ status: 0, stderr: "" });
   expect(qemuImg("compare", "-f", "qcow2", "disk.qcow2", uri(target)).status).toBe(0);
-  expect(img("convert", "-O", "raw", "disk.qcow2", uri(target)).stderr).toContain("ERR_IMG_UNSUPPORTED");
   expect(img("convert", "-n", "-O", "raw", "disk.qcow2", uri(disk)).stderr).toContain("read-only");
+});
+
+describe("new images are made in an export", () => {
+  const options: readonly (readonly [format: string, ...more: string[]])[] = [
+    ["raw"],
+    ["qcow2"],
+    ["qcow2", "-c"],
+    ["qcow2", "-o", "cluster_size=4k,compat=0.10"],
+    ["qcow2", "-o", "preallocation=metadata"],
+  ];
+  let place = "";
+  beforeAll(async () => {
+    // something else was there
+    tool("qemu-img", "create", "-q", "-f", "raw", "place.raw", "24M");
+    tool("qemu-io", "-f", "raw", "-c", "write -P 0xee 0 24M", "place.raw");
+    place = uri(await serve("place.sock", "-f", "raw", "place.raw"));
+  });
+
+  test.each(options)("converted to %s %s %s", (format, ...more) => {
+    const outcome = img("convert", "-f", "qcow2", "-O", format, ...more, "disk.qcow2", place);
+    expect(outcome).toMatchObject({ status: 0, stderr: "" });
+    if (format === "raw") {
+      expect(qemuImg("convert", "-f", "raw", "-O", "raw", place, "all.raw").status).toBe(0);
+      truncateSync(join(directory, "all.raw"), 16 * 1024 * 1024);
+      expect(qemuImg("compare", "-f", "qcow2", "-F", "raw", "disk.qcow2", "all.raw").status).toBe(0);
+    } else {
+      expect(qemuImg("check", "-f", format, place).status).toBe(0);
+      expect(qemuImg("compare", "-f", "qcow2", "-F", format, "disk.qcow2", place).status).toBe(0);
+    }
+  });
+
+  test("created, also on top of another one, and copied into by dd", () => {
+    expect(img("create", "-q", "-f", "qcow2", place, "1G")).toMatchObject({ status: 0, stderr: "" });
+    expect(qemuImg("check", "-f", "qcow2", place).status).toBe(0);
+    const below = join(directory, "disk.qcow2");
+    expect(img("create", "-q", "-f", "qcow2", "-b", below, "-F", "qcow2", place).status).toBe(0);
+    expect(qemuImg("compare", "-f", "qcow2", "-F", "qcow2", below, place).status).toBe(0);
+    expect(img("dd", "-f", "qcow2", "-O", "qcow2", "bs=1M", "count=3", `if=${below}`, `of=${place}`).status).toBe(0);
+    expect(qemuImg("check", "-f", "qcow2", place).status).toBe(0);
+  });
+
+  test("unless it is too short, or can only be read", () => {
+    for (const args of [
+      ["create", "-f", "raw", place, "25M"],
+      ["create", "-f", "qcow2", "-o", "preallocation=full", place, "25M"],
+    ]) {
+      const { status, stderr } = img(...args);
+      expect(status).toBe(1);
+      expect(stderr).toContain("ERR_IMG_NO_SPACE");
+    }
+    expect(img("create", "-f", "qcow2", uri(disk), "1M").stderr).toContain("ERR_IMG_READ_ONLY");
+  });
 });
 
 test("what can't be reached, or isn't supported, says so in a sentence", () => {

@@ -22,13 +22,13 @@ import type { ConvertTarget } from "./convert-target.ts";
 import type { SharedFile } from "./copy-threads.ts";
 import { defaultFormats } from "./default-formats.ts";
 import type { ImageSpec } from "./image-spec.ts";
+import type { NewFile } from "./new-file.ts";
 import { newImageReferences } from "./new-image-references.ts";
 import { openImageIo } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
 import { runConversion, type Conversion } from "./run-conversion.ts";
 import { refuseSources } from "./refuse-sources.ts";
-import type { TargetFile } from "./target-file.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 import type { ThreadOptions } from "./thread-starter.ts";
 import { withImages } from "./with-images.ts";
@@ -75,7 +75,7 @@ export interface ConvertImagesResult extends ConvertResult {
  * Converts disk images in files: what `qemu-img convert` does.
  *
  * What was in the target stays as it is until the conversion has succeeded, and nothing half done stays when it fails or is aborted; see
- * {@link TargetFile} for the exceptions. Existing images (`skipCreate`) and block devices are written in place.
+ * `TargetFile` for the exceptions. Existing images (`skipCreate`), block devices, and what is no file are written in place.
  *
  * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources or what one of them is stored in; `ERR_IMG_NO_SPACE` when an
  * existing target is too small; and what opening, creating, reading and writing throw; the signal's reason
@@ -154,7 +154,7 @@ function* fillNew(
   const { options, sources, formats, settings } = conversion;
   const { target } = options;
   const format = formats.get(target.format);
-  const storageOf = ({ storage }: TargetFile): Storage =>
+  const storageOf = ({ storage }: NewFile): Storage =>
     options.sync === false ? new UnsyncedStorage(storage) : storage;
   // a raw disk on a block device is there already, and clearing all of the device would be in vain
   const isThere = format.name === "raw" && !file.isFresh;

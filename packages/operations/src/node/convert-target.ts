@@ -10,11 +10,11 @@ export interface ConvertTarget extends Pick<FileAccessOptions, "native" | "lock"
    */
   readonly blocking?: BlockingPolicy;
   /**
-   * A file or block device. A plain name, whatever it looks like, unless it begins with a scheme of {@link storages}; such an image can be written
-   * to if it exists, but not made.
+   * A file or block device. A plain name, whatever it looks like, unless it begins with a scheme of {@link storages}: what that leads to has to be there, is
+   * written in place, and keeps its length.
    */
   readonly path: string;
-  /** As in `ImageSpec`: for the image below, and for an existing target. */
+  /** As in `ImageSpec`: for the target, and for the image below. */
   readonly storages?: StorageOpeners;
   /** Name of the format. */
   readonly format: string;

@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { ImgError, openerForLocation, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
 import { hasProtocol } from "../info/backing-location.ts";
 import type { ConvertTarget } from "./convert-target.ts";
@@ -30,6 +30,13 @@ export function* openNewBacking(
     throw new ImgError("ERR_IMG_UNSUPPORTED", `backing file ${JSON.stringify(backingFile.name)}: expected a file`, {
       feature: "backing file",
     });
+  }
+  if (!isAbsolute(name) && openerForLocation(above, storages) !== undefined) {
+    throw new ImgError(
+      "ERR_IMG_UNSUPPORTED",
+      `backing file ${JSON.stringify(name)}: there is nothing beside ${above}: expected an absolute name`,
+      { feature: "backing file" },
+    );
   }
   const path = resolve(dirname(above), name);
   if (path === resolve(above)) {

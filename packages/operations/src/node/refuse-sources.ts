@@ -13,11 +13,20 @@ export function* refuseSources(
 ): Io<void> {
   const storage = yield* openFile(path, { lock: "off", native: "off", sleeps });
   yield* closeStorage(storage);
-  for (const source of sources) {
-    if (source.identity === storage.identity) {
-      throw new ImgError("ERR_IMG_DENIED", `${storage.label} would be read and written by the same conversion`, {
-        subject: storage.label,
-      });
-    }
+  refuseShared(storage, sources);
+}
+
+/**
+ * Refuses to write what is one of `sources`. What has no identity may be.
+ * @throws ImgError `ERR_IMG_DENIED` if it is
+ */
+export function refuseShared(
+  { identity, label }: Pick<Storage, "identity" | "label">,
+  sources: readonly Storage[],
+): void {
+  if (identity !== undefined && sources.some((source) => source.identity === identity)) {
+    throw new ImgError("ERR_IMG_DENIED", `${label} would be read and written by the same conversion`, {
+      subject: label,
+    });
   }
 }

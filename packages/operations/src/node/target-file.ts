@@ -18,6 +18,7 @@ import type { SharedFile } from "./copy-threads.ts";
 import { createFile } from "./create-file.ts";
 import { rename, unlink } from "./host-files.ts";
 import { likeBefore, type ReplacedFile } from "./like-before.ts";
+import type { NewFile, PublishOptions } from "./new-file.ts";
 import { openFile } from "./open-file.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { syncDirectory } from "./sync-directory.ts";
@@ -39,14 +40,6 @@ interface PrepareOptions {
   readonly sync: boolean;
 }
 
-/** How a {@link TargetFile} is finished. */
-interface PublishOptions {
-  /** Make it durable. */
-  readonly sync: boolean;
-  /** Heard as long as what was there is still there. Default: nothing is. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 /**
  * The file that a conversion writes, and what becomes of it: nothing that was there is lost until the conversion has succeeded, and
  * nothing half done stays when it fails.
@@ -57,7 +50,7 @@ interface PublishOptions {
  * - Block devices, files with several names (hard links), files that are mounted, and files in directories where nothing can be created, or where we may
  *   not rename what is others' (the sticky bit), are written in place. So is, at the end, a file whose name the host doesn't let go for another reason.
  */
-export class TargetFile {
+export class TargetFile implements NewFile {
   /** Where the data goes. */
   readonly storage: FileStorage;
   /** The name of {@link storage} while it is written. */

@@ -3,14 +3,16 @@ import { closeAfterFailure, ImgError, type Io, type Storage } from "@img/format-
 import type { ConvertTarget } from "./convert-target.ts";
 import { abortable } from "../abortable.ts";
 import { openerOf } from "./opener-of.ts";
+import type { NewFile } from "./new-file.ts";
 import { TargetFile } from "./target-file.ts";
 import { targetIdentity } from "./target-name.ts";
+import { TargetStorage } from "./target-storage.ts";
 
 /** The files of a new image. */
 export interface NewFiles {
-  readonly target: TargetFile;
+  readonly target: NewFile;
   /** The external data file, if there is to be one. */
-  readonly data: TargetFile | undefined;
+  readonly data: NewFile | undefined;
 }
 
 /** Options of {@link writeNewFiles}. */
@@ -25,28 +27,27 @@ export interface NewFilesOptions {
 
 /**
  * Makes the files of a new image: what was there stays as it is until all is well, and nothing half done stays when it isn't; see
- * {@link TargetFile}.
+ * {@link TargetFile}. What is no file is written in place.
  *
  * @param write - fills the files and closes their storages
  * @throws ImgError `ERR_IMG_DENIED` when a file is one of the sources, or the image its own data file; `ERR_IMG_UNSUPPORTED` when a relative data
- * file name means one file to us and another one to QEMU, or the image isn't to be in a file; and what `write` throws
+ * file name means one file to us and another one to QEMU; and what `write` throws
  */
 export function* writeNewFiles<T>(
   image: ConvertTarget,
   options: NewFilesOptions,
   write: (files: NewFiles) => Io<T>,
 ): Io<T> {
-  if (openerOf(image) !== undefined) {
-    throw new ImgError("ERR_IMG_UNSUPPORTED", `${image.path}: new images are made in files only`, {
-      subject: image.path,
-    });
-  }
+  const opener = openerOf(image);
   const dataPath = dataFilePath(image);
-  if (dataPath !== undefined) {
+  if (dataPath !== undefined && opener === undefined) {
     yield* refuseOwnData(image.path, dataPath);
   }
-  const target = yield* prepare(image, options);
-  let data: TargetFile | undefined;
+  const target: NewFile =
+    opener === undefined
+      ? yield* prepare(image, options)
+      : yield* abortable(TargetStorage.open(image.path, opener, options.sources), options.signal);
+  let data: NewFile | undefined;
   try {
     data = dataPath === undefined ? undefined : yield* prepare({ ...image, path: dataPath }, options);
     const result = yield* write({ target, data });
