@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { wrapHostError } from "@img/format-core";
 import type { NbdConnector } from "../client/client-options.ts";
 import type { NbdUri } from "../uri/nbd-uri.ts";
+import { checkSocketPath } from "./socket-path.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 /** After so many idle milliseconds TCP looks whether the server is still there. */
@@ -9,7 +10,7 @@ const keepAliveDelay = 30_000;
 
 /**
  * Connects to a server over TCP or a Unix socket: for `NbdStorage.open` and `listExports`. They fail with the host's codes (`ECONNREFUSED`, `ENOENT`, …)
- * if nobody is there.
+ * if nobody is there, and with `ENAMETOOLONG` for the path of a Unix socket that the host would cut.
  */
 export function nbdConnector(transport: NbdUri["transport"]): NbdConnector {
   const label =
@@ -17,6 +18,9 @@ export function nbdConnector(transport: NbdUri["transport"]): NbdConnector {
   const where = transport.kind === "unix" ? { path: transport.path } : { host: transport.host, port: transport.port };
   return (signal) =>
     new Promise((resolve, reject) => {
+      if (transport.kind === "unix") {
+        checkSocketPath(transport.path);
+      }
       const socket = connect({ ...where, noDelay: true });
       const abort = (): void => {
         socket.destroy();

@@ -1,8 +1,11 @@
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { chmodSync } from "node:fs";
+import { lstat, unlink } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
+import { isMainThread } from "node:worker_threads";
 import { wrapHostError } from "@img/format-core";
 import { defaultPort } from "../protocol/handshake-numbers.ts";
 import type { NbdServer } from "../server/nbd-server.ts";
+import { checkSocketPath, isAbstract } from "./socket-path.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 /** After so many idle milliseconds TCP looks whether the peer is still there. */
@@ -37,7 +40,8 @@ export interface NbdListener extends AsyncDisposable {
 /**
  * Listens for clients of a server. Any number of listeners may have the same server.
  * @param server - or whatever else takes care of the clients that come
- * @throws ImgError with the host's code (`EADDRINUSE`, `EACCES`, …)
+ * @throws ImgError with the host's code (`EADDRINUSE`, `EACCES`, …), and then nobody listens; `ENAMETOOLONG` for the path of a Unix socket that the host
+ * would cut
  */
 export async function listenNbd(
   server: Pick<NbdServer, "serve">,
@@ -59,6 +63,7 @@ export async function listenNbd(
   try {
     await listen(host, target);
   } catch (error) {
+    host.close();
     throw wrapHostError(error, "cannot listen for NBD clients");
   }
   // without a listener, errors of accepting (out of descriptors) would end the process
@@ -81,31 +86,59 @@ async function listen(host: Server, target: NbdListenTarget): Promise<void> {
       await listenOnce(host, { fd: target.fd } as ListenOptions);
       return;
     case "unix":
-      await listenUnix(host, target.path);
-      if (target.mode !== undefined && !isAbstract(target.path)) {
-        await chmod(target.path, target.mode);
-      }
+      checkSocketPath(target.path);
+      await listenUnix(host, target.path, isAbstract(target.path) ? undefined : target.mode);
   }
 }
 
-async function listenUnix(host: Server, path: string): Promise<void> {
+async function listenUnix(host: Server, path: string, mode: number | undefined): Promise<void> {
   try {
-    await listenOnce(host, { path });
+    await listenWithMode(host, path, mode);
   } catch (error) {
     if (isAbstract(path) || !isInUse(error) || !(await isLeftover(path))) {
       throw error;
     }
     await unlink(path);
-    await listenOnce(host, { path });
+    await listenWithMode(host, path, mode);
   }
 }
 
-function listenOnce(host: Server, where: ListenOptions): Promise<void> {
+/**
+ * Makes a socket's file with no permissions that it isn't to have in the end: who has come in before they are set stays in. The umask is the whole process's,
+ * but `listen` makes the file before it returns, and no other code runs meanwhile. Worker threads can't set it.
+ */
+function listenWithMode(host: Server, path: string, mode: number | undefined): Promise<void> {
+  if (mode === undefined) {
+    return listenOnce(host, { path });
+  }
+  const setMode = (): void => {
+    // what the umask has taken away
+    chmodSync(path, mode);
+  };
+  if (!isMainThread) {
+    return listenOnce(host, { path }, setMode);
+  }
+  const umask = process.umask(0o777);
+  process.umask(umask | (0o777 & ~mode));
+  try {
+    return listenOnce(host, { path }, setMode);
+  } finally {
+    process.umask(umask);
+  }
+}
+
+/** @param first - done before anybody is let in; when it fails, so does listening */
+function listenOnce(host: Server, where: ListenOptions, first?: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     host.once("error", reject);
     host.listen(where, () => {
       host.off("error", reject);
-      resolve();
+      try {
+        first?.();
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
     });
   });
 }
@@ -130,10 +163,6 @@ function isAnswering(path: string): Promise<boolean> {
 
 function isInUse(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-}
-
-function isAbstract(path: string): boolean {
-  return path.startsWith("\0");
 }
 
 function addressOf(host: Server): NbdListener["address"] {

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { MemoryStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openNbd } from "../../src/node/open-nbd.ts";
+import { listNbd, openNbd } from "../../src/node/open-nbd.ts";
 import { listenNbd } from "../../src/node/listen-nbd.ts";
 import type { NbdExport } from "../../src/server/nbd-export.ts";
 import { NbdServer } from "../../src/server/nbd-server.ts";
@@ -45,6 +45,62 @@ test("a Unix socket has the permissions that were asked for, and is gone after c
   expect(listener.address).toEqual({ path });
   await listener.close();
   expect(existsSync(path)).toBe(false);
+});
+
+test("a Unix socket has no more permissions than were asked for from the beginning", async () => {
+  const path = join(directory, "early.sock");
+  const before = process.umask(0o022);
+  const listening = listenNbd(server(), { kind: "unix", path, mode: 0o600 });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(process.umask(before)).toBe(0o022);
+  await using listener = await listening;
+  expect(listener.address).toEqual({ path });
+});
+
+test("permissions beyond the umask are given as well", async () => {
+  const path = join(directory, "open.sock");
+  await using listener = await listenNbd(server(), { kind: "unix", path, mode: 0o777 });
+  expect(listener.address).toEqual({ path });
+  expect(statSync(path).mode & 0o777).toBe(0o777);
+});
+
+test("where the permissions can't be set, nobody listens afterwards", async () => {
+  const path = join(directory, "failed.sock");
+  await expect(listenNbd(server(), { kind: "unix", path, mode: 2 ** 33 })).rejects.toThrow(/mode/);
+  await expect(openNbd(`nbd+unix:///?socket=${path}`)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+/** The longest path of a socket that the host takes whole. */
+const longest = process.platform === "linux" ? 107 : 103;
+/** A path of so many bytes in the test's directory; its last two are one character. */
+const pathOf = (length: number): string => `${join(directory, "p").padEnd(length - 2, "p")}\u00e9`;
+
+test("a path of a Unix socket is used whole: of as many bytes as there is room for, counted as bytes", async () => {
+  const path = pathOf(longest);
+  await using listener = await listenNbd(server(), { kind: "unix", path });
+  expect(existsSync(path)).toBe(true);
+  expect(listener.address).toEqual({ path });
+  await using storage = await openNbd({ transport: { kind: "unix", path }, exportName: "" });
+  expect(storage.size).toBe(4096);
+});
+
+test("a path of a Unix socket that the host would cut is refused, by servers and by clients, and leads to nobody else", async () => {
+  await using other = await listenNbd(server(), { kind: "unix", path: pathOf(longest).slice(0, -1) + "ab" });
+  expect(other).toBeDefined();
+  const path = `${pathOf(longest).slice(0, -1)}abc`;
+  for (const tooLong of [path, pathOf(longest + 1), `\0${"n".repeat(longest)}`]) {
+    const refused = { code: "ENAMETOOLONG", message: expect.stringContaining("bytes") as string };
+    await expect(listenNbd(server(), { kind: "unix", path: tooLong })).rejects.toMatchObject(refused);
+    const uri = `nbd+unix:///?socket=${encodeURIComponent(tooLong)}`;
+    await expect(openNbd(uri)).rejects.toMatchObject(refused);
+    await expect(listNbd(uri)).rejects.toMatchObject(refused);
+  }
+});
+
+test("a path of a Unix socket with a NUL in it, where the host would end it, is refused", async () => {
+  const path = `${join(directory, "nul.sock")}\0.old`;
+  await expect(listenNbd(server(), { kind: "unix", path })).rejects.toMatchObject({ code: "EINVAL" });
+  await expect(openNbd(`nbd+unix:///?socket=${encodeURIComponent(path)}`)).rejects.toMatchObject({ code: "EINVAL" });
 });
 
 test("a socket that nobody listens on is replaced, one that somebody listens on isn't, nor is a file", async () => {
