@@ -11,6 +11,7 @@ import {
   type HandledRange,
   type Io,
 } from "../src/index.ts";
+import { asyncOnly } from "./helpers/async-only.ts";
 import { blockImage, type BlockDriver, type BlockDriverOptions } from "./helpers/block-driver.ts";
 import { bothWorlds, type World } from "./helpers/both-worlds.ts";
 import { pattern } from "./helpers/bytes.ts";
@@ -735,6 +736,41 @@ describe("closing with promises", () => {
     expect(order).toEqual(["write", "close", "close again"]);
     expect(image.driver.log.slice(-3)).toEqual(["flush", "sync", "close"]);
     expectBytes(storage.inner.toUint8Array(), pattern(4 * block));
+  });
+
+  it("does what a plain call was refused: nothing is lost, nothing stays open", async () => {
+    const storage = new WatchedStorage(new MemoryStorage());
+    const image = blockImage(asyncOnly(storage), { size: block });
+    const refused = expect.objectContaining({ code: "ERR_IMG_ASYNC_ONLY" }) as Error;
+    expect(() => runSync(image.io.close())).toThrow(refused);
+    await image.write(pattern(block), 0);
+    expect(() => runSync(image.io.close())).toThrow(refused);
+    expect(storage.of("close")).toHaveLength(0);
+    image.driver.log.length = 0;
+    await image.close();
+    expect(image.driver.log).toEqual(["flush", "sync", "close"]);
+    expect(storage.of("close")).toHaveLength(1);
+    await expect(image.flush()).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
+  });
+
+  it("is finished with promises when a plain call was refused after flushing", async () => {
+    const storage = new WatchedStorage(new MemoryStorage());
+    const image = blockImage(asyncOnly(storage), { size: block, writable: false });
+    expect(() => runSync(image.io.close())).toThrow(expect.objectContaining({ code: "ERR_IMG_ASYNC_ONLY" }));
+    await expect(image.read(new Uint8Array(1), 0)).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
+    await image.close();
+    await image.close();
+    expect(image.driver.log).toEqual(["close", "close"]);
+    expect(storage.of("close")).toHaveLength(1);
+  });
+
+  it("closes for good when the host itself speaks of being busy", async () => {
+    const storage = new WatchedStorage(new MemoryStorage());
+    storage.failure = ({ method }) => (method === "flush" ? new ImgError("ERR_IMG_BUSY", "not now") : undefined);
+    const image = blockImage(storage, { size: block });
+    await expect(image.close()).rejects.toMatchObject({ code: "ERR_IMG_BUSY" });
+    expect(image.driver.log).toEqual(["flush", "close"]);
+    expect(image.io.isClosed).toBe(true);
   });
 
   it("happens at the end of the block that the image is used in", async () => {

@@ -17,6 +17,7 @@ import { peekRead } from "./peek-read.ts";
 import { peekWrite } from "./peek-write.ts";
 import { readImage } from "./read-image.ts";
 import { planSteps, type ReadStep } from "./read-plan.ts";
+import { failureOf, inSynchronousWorld, isRefusal } from "./refusal.ts";
 import { peekMapping, resolveMapping } from "./resolve-mapping.ts";
 import { prepareWrite, writeImage } from "./write-image.ts";
 import { zeroAllocated, zeroImage, type RangeHandler } from "./zero-image.ts";
@@ -38,6 +39,7 @@ export interface DataMapping {
 export class FormatIo<D extends FormatDriver = FormatDriver> {
   readonly #access: FormatAccess<D>;
   readonly #lease: LeaseLock;
+  /** `closing`: while it is closed, and when the synchronous world refused the end of it: nothing but closing is possible then. */
   #state: "open" | "closing" | "closed" = "open";
 
   constructor(access: FormatAccess<D>) {
@@ -338,42 +340,37 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.close */
   *close(): Io<void> {
-    if (this.#state === "closed") {
-      return;
-    }
     yield* this.#lease.exclusive();
     try {
-      // somebody else may have closed while we waited
-      if (!this.isClosed) {
-        this.#state = "closing";
-        this.#access.driver.onIdle?.();
+      if (this.#state !== "closed") {
         yield* this.#close();
       }
     } finally {
-      this.#state = "closed";
       this.#lease.releaseExclusive();
     }
   }
 
   *#close(): Io<void> {
     const { driver } = this.#access;
+    // what is refused there can be asked for again in the other world, so nothing of it may get lost
+    const canBeRefused = yield* inSynchronousWorld();
     let failure: unknown;
-    if (driver.writable) {
-      try {
-        yield* driver.flush();
-        yield* driver.sync();
-      } catch (error) {
-        failure = error;
+    if (this.#state === "open") {
+      this.#state = "closing";
+      driver.onIdle?.();
+      failure = yield* failureOf(writeOut(driver));
+      if (canBeRefused && isRefusal(failure)) {
+        this.#state = "open";
+        throw failure;
       }
     }
     // the storages are closed even if the last writes failed; that failure is the one to hear of
-    try {
-      yield* driver.close();
-    } catch (error) {
-      failure ??= error;
+    const closing = yield* failureOf(driver.close());
+    if (!(canBeRefused && isRefusal(closing))) {
+      this.#state = "closed";
     }
-    if (failure !== undefined) {
-      throw failure as Error;
+    if (failure !== undefined || closing !== undefined) {
+      throw (failure ?? closing) as Error;
     }
   }
 
@@ -524,6 +521,14 @@ function checkMappingRange(offset: number, length: number): void {
   checkRange(offset, length);
   if (length === 0) {
     throw new RangeError("length 0: expected at least 1");
+  }
+}
+
+/** Puts what is buffered into the storages and makes it durable. */
+function* writeOut(driver: FormatDriver): Io<void> {
+  if (driver.writable) {
+    yield* driver.flush();
+    yield* driver.sync();
   }
 }
 

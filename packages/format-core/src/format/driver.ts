@@ -151,7 +151,10 @@ export interface FormatDriver {
   sync(): Io<void>;
   /** *Exclusive.* Forgets what was read: somebody else changed the image. Unwritten changes are dropped only when asked to. */
   invalidateCache?(options: { readonly discardDirty: boolean }): Io<void>;
-  /** *Exclusive.* Closes what the driver opened itself and the storages that it was given. Called once, after flush and sync. */
+  /**
+   * *Exclusive.* Closes what the driver opened itself and the storages that it was given. Called once, after flush and sync; once more, without these, when the
+   * synchronous world refused a part of it (`ERR_IMG_ASYNC_ONLY`, `ERR_IMG_BUSY`).
+   */
   close(): Io<void>;
 
   /** Whether storage extents may show holes under `raw` mappings: always for raw images, for qcow2 when its metadata was preallocated. */
