@@ -7,6 +7,7 @@ import { storageExport, type NbdExport, type NbdPeer } from "@img/nbd";
 import { describe, expect, test } from "vitest";
 import { detectZeroes } from "../src/exports/detect-zeroes.ts";
 import type { FolderPlan } from "../src/exports/export-plan.ts";
+import { matchesPattern } from "../src/exports/file-pattern.ts";
 import { FolderExports } from "../src/exports/folder-exports.ts";
 import { SharedExport } from "../src/exports/shared-export.ts";
 import { snapshotPlans } from "../src/exports/snapshot-exports.ts";
@@ -216,6 +217,43 @@ test("a folder has the files that match, and nothing else that a client may ask 
   expect(await folder.find("a.img")).toBeDefined();
   writeFileSync(directory.file("later.img"), "");
   expect(await folder.names()).toContain("later.img");
+});
+
+describe("patterns", () => {
+  test.each([
+    ["*.img", "a.img", true],
+    ["*.img", ".img", true],
+    ["*.img", "a.img.bak", false],
+    ["a*b*c", "abbcbc", true],
+    ["a*b*c", "abbcb", false],
+    ["a**c", "ac", true],
+    ["a*?c", "abc", true],
+    ["a*?c", "ac", false],
+    ["?", "💾", true],
+    ["*?", "", false],
+    ["", "", true],
+    ["", "a", false],
+    ["*", "a\nb", true],
+    ["(a+)+[b].$", "(a+)+[b].$", true],
+    ["a.c", "abc", false],
+  ])("'%s' and '%s': %s", (pattern, name, matches) => {
+    expect(matchesPattern(pattern, name)).toBe(matches);
+  });
+
+  test("no name keeps a server busy, however many stars a pattern has", async () => {
+    const plan = { directory: "/", pattern: "*-*-*-*-*.qcow2" } as FolderPlan;
+    const folder = new FolderExports(plan, () => Promise.reject(new Error("not asked for")));
+    const start = performance.now();
+    for (const length of [255, 256, 4096]) {
+      expect(await folder.find("-".repeat(length))).toBeUndefined();
+    }
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
+  test("a pattern that no name is long enough for is refused", () => {
+    const plan = { directory: "/", pattern: "a".repeat(256) } as FolderPlan;
+    expect(() => new FolderExports(plan, () => Promise.reject(new Error("not asked for")))).toThrow("too long");
+  });
 });
 
 test("snapshots of one name go by their id from the second on", () => {

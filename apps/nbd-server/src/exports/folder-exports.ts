@@ -2,19 +2,22 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CommandError } from "@img/cli";
 import type { FolderPlan } from "./export-plan.ts";
+import { longestFileName, matchesPattern } from "./file-pattern.ts";
 import { SharedExport } from "./shared-export.ts";
 import type { OpenedExport } from "./opened-export.ts";
 
 /** The images in a directory as exports, by the names of their files. Looked for when clients ask, so that those that come later are there, too. */
 export class FolderExports {
   readonly plan: FolderPlan;
-  readonly #pattern: RegExp;
   readonly #open: (name: string, path: string) => Promise<OpenedExport>;
   readonly #exports = new Map<string, SharedExport>();
 
+  /** @throws CommandError when the pattern is longer than a name can be */
   constructor(plan: FolderPlan, open: (name: string, path: string) => Promise<OpenedExport>) {
+    if (plan.pattern.length > longestFileName) {
+      throw new CommandError(`pattern '${plan.pattern.slice(0, 80)}…' too long`);
+    }
     this.plan = plan;
-    this.#pattern = patternOf(plan.pattern);
     this.#open = open;
   }
 
@@ -46,7 +49,7 @@ export class FolderExports {
 
   /** The path of the file that a client means: one of those in the directory itself, whatever the name tries. */
   async #find(name: string): Promise<string | undefined> {
-    if (!this.#pattern.test(name) || name.startsWith(".") || /[/\\\0]/.test(name)) {
+    if (!isFileName(name) || !matchesPattern(this.plan.pattern, name)) {
       return undefined;
     }
     const path = join(this.plan.directory, name);
@@ -60,11 +63,7 @@ export class FolderExports {
   }
 }
 
-/** @throws CommandError when a pattern is longer than a name can be */
-function patternOf(pattern: string): RegExp {
-  if (pattern.length > 255) {
-    throw new CommandError(`pattern '${pattern.slice(0, 80)}…' too long`);
-  }
-  const parts = pattern.replaceAll(/\*+/g, "*").replaceAll(/[\\^$.|+()[\]{}]/g, "\\$&");
-  return new RegExp(`^${parts.replaceAll("*", "[^]*").replaceAll("?", "[^]")}$`, "u");
+/** Whether a name, which a stranger may have chosen, can be that of a file that is shown. */
+function isFileName(name: string): boolean {
+  return name.length <= longestFileName && !name.startsWith(".") && !/[/\\\0]/.test(name);
 }
