@@ -188,6 +188,29 @@ test("a shared export that can't be opened fails for whoever asked, and is tried
   expect((await shared.acquire()).size).toBe(512);
 });
 
+test("a failure to open a shared export leaves alone what somebody has opened since", async () => {
+  const opened = { export: storageExport(new MemoryStorage(new Uint8Array(512))), close: async () => undefined };
+  let fail = (): void => undefined;
+  const failing = new Promise<typeof opened>((_, reject) => {
+    fail = () => {
+      reject(new Error("no"));
+    };
+  });
+  let openings = 0;
+  const shared = new SharedExport(() => (++openings === 1 ? failing : Promise.resolve(opened)));
+  const first = shared.acquire();
+  await Promise.resolve();
+  await Promise.resolve();
+  // the second one asks for the opening that fails, and hears of it after the third one has begun another
+  const second = shared.acquire();
+  fail();
+  const third = shared.acquire();
+  const results = await Promise.allSettled([first, second, third]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
+  await shared.acquire();
+  expect(openings).toBe(2);
+});
+
 test("a folder has the files that match, and nothing else that a client may ask for", async () => {
   using directory = new ScratchDirectory();
   for (const name of ["a.img", "b.img", "c.txt", ".hidden.img", "odd+name (1).img"]) {

@@ -20,10 +20,11 @@ export class SharedExport {
   /** The export for one more user, who releases it. */
   async acquire(): Promise<NbdExport> {
     this.#users++;
+    let opened: Promise<OpenedExport> | undefined;
     try {
       await this.#closing;
-      this.#opened ??= this.#open();
-      const { export: exported } = await this.#opened;
+      opened = this.#opened ??= this.#open();
+      const { export: exported } = await opened;
       let released = false;
       const release = async (): Promise<void> => {
         if (!released) {
@@ -33,7 +34,10 @@ export class SharedExport {
       };
       return { ...exported, release };
     } catch (error) {
-      this.#opened = undefined;
+      // somebody else who has heard of the failure before may have opened it again
+      if (this.#opened === opened) {
+        this.#opened = undefined;
+      }
       this.#users--;
       throw error;
     }
