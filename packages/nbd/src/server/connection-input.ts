@@ -10,6 +10,7 @@ export class ConnectionInput {
   readonly queue: ByteQueue;
   readonly #stream: DuplexStream;
   #stopped = false;
+  #ended = false;
   #onStop: ((result: FillResult) => void) | undefined;
   #reading: Promise<Uint8Array | undefined> | undefined;
 
@@ -22,6 +23,11 @@ export class ConnectionInput {
             stream.recycle?.(memory, length);
           },
     );
+  }
+
+  /** Whether the peer is known to have ended its side. */
+  get isEnded(): boolean {
+    return this.#ended;
   }
 
   /** Gives back what was taken from the queue, when nobody looks at it any more. */
@@ -73,6 +79,7 @@ export class ConnectionInput {
 
   #take(chunk: Uint8Array | undefined): FillResult {
     if (chunk === undefined) {
+      this.#ended = true;
       return "ended";
     }
     this.queue.push(chunk);

@@ -5,12 +5,15 @@ import type { NamedExport, NbdExportSource } from "./export-source.ts";
 export class ExportHolder {
   readonly #source: NbdExportSource;
   readonly #client: NbdPeer;
+  readonly #gone: AbortSignal;
   #name: string | undefined;
   #held: NamedExport | undefined;
 
-  constructor(source: NbdExportSource, client: NbdPeer) {
+  /** @param gone - for {@link NbdExportSource.open} */
+  constructor(source: NbdExportSource, client: NbdPeer, gone: AbortSignal) {
     this.#source = source;
     this.#client = client;
+    this.#gone = gone;
   }
 
   /** Opens the export of this name, and lets go of another one; `undefined`: there is none. */
@@ -19,7 +22,7 @@ export class ExportHolder {
       return this.#held;
     }
     await this.release();
-    this.#held = await this.#source.open(name, this.#client);
+    this.#held = await this.#source.open(name, this.#client, this.#gone);
     this.#name = name;
     return this.#held;
   }

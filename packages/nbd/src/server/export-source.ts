@@ -16,8 +16,10 @@ export interface NbdExportSource {
   /**
    * The export of this name; `undefined`: there is none. Empty: the default one. Called for everything that needs to know an export, at most once at a
    * time for a connection, which calls `release` of the export when it has done with it.
+   * @param gone - aborted when nobody waits for answers any more: the connection has failed or is dropped, or the client has ended its side without
+   *   saying goodbye. What isn't begun then should fail with the signal's reason if it would take long: a connection ends after its requests.
    */
-  open(name: string, client: NbdPeer): MaybePromise<NamedExport | undefined>;
+  open(name: string, client: NbdPeer, gone: AbortSignal): MaybePromise<NamedExport | undefined>;
 }
 
 /** What a server is given: names and exports, or something that finds them. */

@@ -24,8 +24,12 @@ export interface ConnectionState {
   readonly client: NbdPeer;
   /** Whether the server is shutting down. */
   readonly isStopping: boolean;
+  /** Aborted when nobody waits for answers any more. */
+  readonly gone: AbortSignal;
   /** Protects the connection from here on, and gives what is received then. */
   secure(tls: ServerTls): Promise<ConnectionInput>;
+  /** From now on nobody waits for answers. */
+  abandon(reason: unknown): void;
 }
 
 /** What all connections of a server share. */
@@ -43,6 +47,7 @@ export class ServerConnection implements ConnectionState {
   readonly #shared: SharedState;
   readonly #client: { -readonly [K in keyof NbdPeer]: NbdPeer[K] };
   readonly #holder: ExportHolder;
+  readonly #gone = new AbortController();
   #stream: DuplexStream;
   #input: ConnectionInput;
   #phase: "handshake" | "transmission" | "over" = "handshake";
@@ -56,7 +61,7 @@ export class ServerConnection implements ConnectionState {
     this.#stream = stream;
     this.#input = new ConnectionInput(stream);
     this.#client = { id, label: stream.label, secure: false, identity: undefined, exportName: undefined };
-    this.#holder = new ExportHolder(shared.source, this.#client);
+    this.#holder = new ExportHolder(shared.source, this.#client, this.#gone.signal);
   }
 
   get stream(): DuplexStream {
@@ -73,6 +78,10 @@ export class ServerConnection implements ConnectionState {
 
   get isStopping(): boolean {
     return this.#stopping;
+  }
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
   /** Serves the client until it has left. Never rejects: what went wrong is told to the observer. */
@@ -107,6 +116,11 @@ export class ServerConnection implements ConnectionState {
   destroy(reason: unknown): void {
     this.#dropped ??= { reason };
     this.#stream.destroy(reason);
+    this.abandon(reason);
+  }
+
+  abandon(reason: unknown): void {
+    this.#gone.abort(reason);
   }
 
   async secure(tls: ServerTls): Promise<ConnectionInput> {

@@ -1,4 +1,4 @@
-import { isPromise, type MaybePromise } from "@img/format-core";
+import { ImgError, isPromise, type MaybePromise } from "@img/format-core";
 import { protocolError } from "../protocol/protocol-error.ts";
 import { parseRequest, type NbdRequest } from "../protocol/request.ts";
 import { commandFlags as flag, commands, payloadLimit, type NbdErrorName } from "../protocol/transmission-numbers.ts";
@@ -78,9 +78,16 @@ export class Transmission {
    * @throws what makes going on impossible; what was begun is answered all the same
    */
   async run(): Promise<void> {
+    const { input, client } = this.#parts.state;
     try {
       await this.#serve();
+    } catch (error) {
+      this.#parts.state.abandon(error);
+      throw error;
     } finally {
+      if (input.isEnded) {
+        this.#parts.state.abandon(new ImgError("ESHUTDOWN", `${client.label}: the client has gone`));
+      }
       this.#parts.writer.flush();
       await this.#parts.inFlight.idle();
       await this.#parts.writer.settled();
@@ -312,7 +319,10 @@ export class Transmission {
   }
 
   #fail(request: NbdRequest, error: unknown, cost: number): void {
-    this.#parts.settings.observer?.failed?.(this.#parts.state.client, error);
+    const { client, gone } = this.#parts.state;
+    if (!gone.aborted || error !== gone.reason) {
+      this.#parts.settings.observer?.failed?.(client, error);
+    }
     this.#refuse(request, faultOf(request, error), cost);
   }
 }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { optionTypes } from "../../src/protocol/handshake-numbers.ts";
 import { commands } from "../../src/protocol/transmission-numbers.ts";
 import { NbdServer } from "../../src/server/nbd-server.ts";
+import type { NbdServerOptions } from "../../src/server/server-options.ts";
 import type { NbdPeer } from "../../src/server/nbd-peer.ts";
 import { ControlledExport } from "../helpers/controlled-export.ts";
 import { join, settle, use } from "../helpers/in-process.ts";
@@ -74,6 +75,74 @@ test("a client that vanishes in the middle of everything leaves nothing behind",
   expect(controlled.finished).toEqual(["read"]);
   expect(controlled.released).toBe(1);
   expect(server.connectionCount).toBe(0);
+});
+
+/** An export whose reads go on when nobody waits for them any more, or when the test lets them. */
+function patientServer(options: NbdServerOptions = {}): { readonly server: NbdServer; readonly finish: () => void } {
+  const waiting: (() => void)[] = [];
+  const server = new NbdServer(
+    {
+      open: (name, _, gone) => {
+        const read = (): Promise<void> =>
+          new Promise((resolve, reject) => {
+            waiting.push(resolve);
+            gone.addEventListener("abort", () => {
+              reject(gone.reason as Error);
+            });
+          });
+        return { name, export: { size: mib, writable: false, read } };
+      },
+    },
+    options,
+  );
+  const finish = (): void => {
+    waiting.forEach((resolve) => {
+      resolve();
+    });
+  };
+  return { server, finish };
+}
+
+test("what waits for its turn is told when the client is dropped, and isn't waited for", async () => {
+  const failures: unknown[] = [];
+  const { server } = patientServer({ observer: { failed: (_, error) => failures.push(error) } });
+  const { probe, served } = await use(server);
+  await probe.send(probe.request({ type: commands.read, length: 10 }).bytes);
+  await settle();
+  await server.close({ grace: 10 });
+  await served;
+  // that is no failure of ours
+  expect(failures).toEqual([]);
+});
+
+test("what waits for its turn is told when the client ends its side without saying goodbye", async () => {
+  const { server } = patientServer();
+  const { probe, served } = await use(server);
+  const read = { type: commands.read, length: 10 };
+  await probe.send(probe.request(read).bytes);
+  await settle();
+  await probe.stream.end();
+  expect((await probe.reply(read)).error).toBe("ESHUTDOWN");
+  await served;
+});
+
+test("what was asked for before goodbye is waited for, although the client has ended its side", async () => {
+  const { server, finish } = patientServer();
+  const { probe, served } = await use(server);
+  const read = { type: commands.read, length: 10 };
+  await probe.send(probe.request(read).bytes, probe.request({ type: commands.disconnect }).bytes);
+  await probe.stream.end();
+  await settle();
+  finish();
+  expect((await probe.reply(read)).error).toBeUndefined();
+  await served;
+});
+
+test("what breaks the protocol waits for nothing that was asked before", async () => {
+  const { server } = patientServer();
+  const { probe, served } = await use(server);
+  await probe.send(probe.request({ type: commands.read, length: 10 }).bytes, new Uint8Array(28));
+  await served;
 });
 
 test("an export is opened once for a name, and let go of when another is asked for and at the end", async () => {
