@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import js from "@eslint/js";
 import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
@@ -12,6 +13,8 @@ const img = /** @type {import("eslint").ESLint.Plugin} */ (
     rules: { "no-floating-io": noFloatingIo, "package-direction": packageDirection },
   })
 );
+
+const ROOT = dirname(dirname(import.meta.dirname));
 
 /** What style asks for and no preset has. The messages say what to do instead. */
 const SYNTAX = [
@@ -46,7 +49,7 @@ export function packageLint({ name, directory, bareYield = [] }) {
     js.configs.recommended,
     tseslint.configs.strictTypeChecked,
     tseslint.configs.stylisticTypeChecked,
-    { languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: directory } } },
+    { languageOptions: { parserOptions: { ...typeInformation(directory), tsconfigRootDir: directory } } },
     { plugins: { img }, rules: { ...PRESET_CHANGES, ...ADDED_RULES } },
     { rules: { "img/package-direction": ["error", { name, node: true, also: FOR_TESTS }] } },
     { files: ["src/**"], rules: { "img/package-direction": ["error", { name, node: false, also: [] }] } },
@@ -79,6 +82,18 @@ export function packageLint({ name, directory, bareYield = [] }) {
       rules: { "img/no-floating-io": "off" },
     },
   );
+}
+
+/**
+ * Who lints many packages at once, which is from the root, has one program with all of their files, where types are found out once. By itself each
+ * package would do that again for those below it.
+ *
+ * @param {string} directory of the package
+ * @returns {{ project: string } | { projectService: true }}
+ */
+function typeInformation(directory) {
+  const together = process.cwd() === ROOT && directory !== ROOT;
+  return together ? { project: join(ROOT, "tooling", "tsconfig", "all.json") } : { projectService: true };
 }
 
 /**
