@@ -160,15 +160,18 @@ export class RawImage implements FormatDriver {
   }
 
   *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
-    yield* this.#resizing.run(() => this.#grow(size, preallocation));
+    if (size > this.#size) {
+      this.#checkResizable();
+      yield* this.#guardLength(size, () => this.#resizing.run(() => this.#grow(size, preallocation)));
+    }
   }
 
   *#grow(size: number, preallocation: Preallocation): Io<void> {
     const { storage, offset } = this.#window;
+    // somebody who was waited for may have done it
     if (size <= this.#size) {
       return;
     }
-    this.#checkResizable();
     if (storage.size > offset + this.#size + padding(storage)) {
       throw new ImgError(
         "ERR_IMG_BUSY",
@@ -176,13 +179,18 @@ export class RawImage implements FormatDriver {
         { subject: storage.label },
       );
     }
-    yield* this.#resizeStorage(size, storagePreallocation(preallocation));
+    const filling = storagePreallocation(preallocation);
+    if (filling !== "zero") {
+      // the storage may be shorter than the disk: what fills the gain begins where nobody writes yet
+      yield* this.#fillUp();
+    }
+    yield* this.#resizeStorage(size, filling);
   }
 
   *resizeShrink(size: number): Io<void> {
     if (size < this.#size) {
       this.#checkResizable();
-      yield* this.#resizeStorage(size, "zero");
+      yield* this.#guardLength(size, () => this.#resizeStorage(size, "zero"));
     }
   }
 
@@ -225,15 +233,23 @@ export class RawImage implements FormatDriver {
     return yield* this.#guard.begin({ offset: host, length, ...(from === undefined ? {} : { from }) });
   }
 
-  *#resizeStorage(size: number, preallocation: StoragePreallocation): Io<void> {
-    const { storage, offset } = this.#window;
-    const end = hostOffset(offset + size);
+  /**
+   * Runs `body`, which makes the storage end where a disk of `size` bytes does, if it stays a raw image's. The head is kept before {@link #resizing}
+   * is, as by writes.
+   */
+  *#guardLength(size: number, body: () => Io<void>): Io<void> {
+    const end = hostOffset(this.#window.offset + size);
     const finished = this.#guard === undefined ? undefined : yield* this.#guard.beginResize(end);
     try {
-      yield* resizeStorage(storage, end, preallocation);
+      yield* body();
     } finally {
       finished?.();
     }
+  }
+
+  *#resizeStorage(size: number, preallocation: StoragePreallocation): Io<void> {
+    const { storage, offset } = this.#window;
+    yield* resizeStorage(storage, offset + size, preallocation);
     this.#size = size;
   }
 

@@ -175,6 +175,21 @@ describe("the probe guard with several writers", () => {
     );
   });
 
+  it("lets a write and growing wait for each other, never both", async () => {
+    const limits = { request: 512, memory: 1, zero: 512, discard: 512 };
+    const storage = new (class extends InterceptingStorage<MemoryStorage> {
+      protected override async intercept<T>(_call: StorageCall, proceed: () => MaybePromise<T>): Promise<T> {
+        await Promise.resolve();
+        return proceed();
+      }
+    })(new MemoryStorage(pattern(100), { limits }));
+    const among = new FormatRegistry([raw, magicFormat("long", magic, 4096)]);
+    const image = await raw.open(storage, { writable: true, roundUpTo: 1024, probedAmong: among });
+    await Promise.all([image.write(pattern(300, 3), 600), image.resizeGrow(8192)]);
+    expect(storage.inner.toUint8Array().subarray(600, 900)).toEqual(pattern(300, 3));
+    expect([image.size, storage.size]).toEqual([8192, 8192]);
+  });
+
   it("guards plain writes too, wherever they begin", async () => {
     const image = openProbed(new MemoryStorage(Uint8Array.of(...magic.slice(0, 2), ...pattern(100))));
     await expect(image.write(Uint8Array.from(magic.slice(2)), 2)).rejects.toMatchObject({ code: "ERR_IMG_DENIED" });

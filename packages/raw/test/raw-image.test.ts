@@ -12,6 +12,7 @@ import {
   type MaybePromise,
   type Preallocation,
   type StorageCall,
+  type StoragePreallocation,
 } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import fc from "fast-check";
@@ -25,6 +26,12 @@ function readAll(image: FormatAccess, length: number = image.size): Uint8Array {
   const buffer = new Uint8Array(length).fill(0xee);
   runSync(image.io.read(IoVector.single(buffer), 0));
   return buffer;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 }
 
 function openRaw(storage: MemoryStorage, options: RawOpenOptions = {}): FormatAccess<RawImage> {
@@ -257,6 +264,59 @@ describe("resizing a raw image", () => {
     const image = await raw.open(slow, { writable: true });
     await Promise.all([image.resizeGrow(3000), image.resizeGrow(1000), image.resizeGrow(2000)]);
     expect([image.size, slow.size]).toEqual([3000, 3000]);
+  });
+
+  describe("beside a write that makes the storage longer", () => {
+    /** Writes take a while, and so does growing, which fills the storage from its end on. */
+    class Filling extends StorageDecorator<MemoryStorage> {
+      override async write(from: IoVector, offset: number): Promise<void> {
+        await pause(2);
+        this.inner.write(from, offset);
+        await pause(2);
+      }
+
+      override async resize(size: number, preallocation: StoragePreallocation = "zero"): Promise<void> {
+        const before = this.inner.size;
+        if (preallocation !== "zero" && preallocation !== "none") {
+          this.inner.resize?.(size, "zero");
+          await pause(8);
+          this.inner.write(IoVector.single(new Uint8Array(size - before)), before);
+        } else {
+          await pause(8);
+          this.inner.resize?.(size);
+        }
+      }
+    }
+
+    const preallocations: Preallocation[] = ["none", "falloc", "full"];
+    it.each(preallocations)("with %s leaves what is written alone, whichever begins", async (preallocation) => {
+      for (const late of [0, 4]) {
+        const storage = new Filling(new MemoryStorage(pattern(100)));
+        const image = await raw.open(storage, { writable: true, roundUpTo: 4096 });
+        const growing = async (): Promise<void> => {
+          await pause(late);
+          await image.resizeGrow(8192, preallocation);
+        };
+        const writing = async (): Promise<void> => {
+          await pause(4 - late);
+          await image.write(pattern(1000, 5), 2000);
+        };
+        await Promise.all([writing(), growing()]);
+        const expected = new Uint8Array(8192);
+        expected.set(pattern(100));
+        expected.set(pattern(1000, 5), 2000);
+        expectBytes(storage.inner.toUint8Array(), expected);
+      }
+    });
+
+    it("maps what is going to be written directly, without touching what is being written", async () => {
+      const storage = new Filling(new MemoryStorage(pattern(100)));
+      const image = await raw.open(storage, { writable: true, roundUpTo: 512 });
+      const [, mapping] = await Promise.all([image.write(pattern(112, 7), 400), image.ensureDataMapping(0, 512)]);
+      expect(mapping).toMatchObject({ offset: 0, length: 512 });
+      expect(storage.size).toBe(512);
+      expectBytes(readAll(image).subarray(400), pattern(112, 7));
+    });
   });
 
   it("doesn't take for its own what somebody else appended", async () => {

@@ -1,4 +1,4 @@
-import { IoVector } from "@img/io-vector";
+import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver } from "../format/driver.ts";
 import type { Preallocation } from "../format/preallocation.ts";
@@ -7,7 +7,7 @@ import { LeaseLock, type Lease } from "../io/lease-lock.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import { readAligned } from "../storage-access/read-storage.ts";
-import { writeAligned, writeStorage } from "../storage-access/write-storage.ts";
+import { lengthens, lengthenStorage, writeAligned, writeStorage } from "../storage-access/write-storage.ts";
 import type { StorageRange } from "../storage-access/copy-storage.ts";
 import type { Storage, WriteZeroesOptions } from "../storage/storage.ts";
 import { commitAfter } from "./commit-after.ts";
@@ -132,7 +132,10 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
         yield* writeImage(this.#access, from, offset, placed);
       } else {
         placed?.();
-        yield* writeAligned(place.storage, from, place.offset);
+        const { storage } = place;
+        yield* lengthens(storage, place.offset, from.length)
+          ? writeStorage(storage, from, place.offset)
+          : writeAligned(storage, from, place.offset);
       }
     } finally {
       this.release();
@@ -220,12 +223,8 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     const prepared = yield* prepareWrite(this.#access.driver, offset, length, { overwrite, direct: true });
     const { storage } = prepared;
     const end = prepared.offset + Math.min(prepared.length, length);
-    yield* commitAfter(prepared, function* () {
-      if (storage.size < end) {
-        // what is mapped lies inside of the storage, even before the caller writes there
-        yield* writeStorage(storage, IoVector.from(new Uint8Array(1)), end - 1);
-      }
-    });
+    // what is mapped lies inside of the storage, even before the caller writes there
+    yield* commitAfter(prepared, () => lengthenStorage(storage, end));
     return { storage, offset: prepared.offset, length: end - prepared.offset };
   }
 

@@ -2,6 +2,7 @@ import type { IoVector } from "@img/io-vector";
 import type { PreparedWrite } from "../format/driver.ts";
 import { isPromise } from "../io/io.ts";
 import type { HostPlace } from "../mapping/mapping.ts";
+import { lengthens } from "../storage-access/write-storage.ts";
 import { isSyncStorage } from "../storage/sync-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { FormatAccess } from "./format-access.ts";
@@ -23,7 +24,8 @@ export function moveFastSync(access: FormatAccess, verb: "read" | "write", vecto
   try {
     const place = verb === "read" ? peekRead(access, vector, offset) : peekWrite(access, vector, offset);
     if (place !== undefined) {
-      return move(verb, vector, place);
+      const isLocked = verb === "write" && lengthens(place.storage, place.offset, vector.length);
+      return !isLocked && move(verb, vector, place);
     }
     const prepared = verb === "write" ? tryPrepareWrite(access, vector, offset, read) : undefined;
     // what is read in the synchronous world is never waited for

@@ -8,6 +8,7 @@ import { moveFailure } from "./move-failure.ts";
 import { moveFast } from "./move-fast.ts";
 import { peekWrite } from "./peek-write.ts";
 import { placeWrite, type PlacedWrite } from "./place-write.ts";
+import { lengthens } from "../storage-access/write-storage.ts";
 import { tryPrepareWrite } from "./try-prepare-write.ts";
 
 /**
@@ -28,7 +29,7 @@ export function writeFast(access: FormatAccess, buffer: Uint8Array, offset: numb
     access.io.release();
     throw error;
   }
-  if (place !== undefined) {
+  if (place !== undefined && !lengthens(place.storage, place.offset, vector.length)) {
     return moveFast(access, "write", vector, place);
   }
   if (prepared === undefined) {

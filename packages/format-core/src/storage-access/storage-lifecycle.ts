@@ -45,7 +45,7 @@ export function* invalidateStorage(storage: Storage): Io<void> {
 }
 
 /**
- * Sets the length in bytes.
+ * Sets the length in bytes. Writes in flight that lengthen the storage are waited for, and later ones wait.
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when the length is fixed; `ERR_IMG_READ_ONLY`.
  */
 export function* resizeStorage(storage: Storage, size: number, preallocation: StoragePreallocation = "zero"): Io<void> {
@@ -57,12 +57,7 @@ export function* resizeStorage(storage: Storage, size: number, preallocation: St
       { subject: storage.label },
     );
   }
-  const { request, memory } = storage.limits;
-  if (request === 1 && memory === 1) {
-    yield* setStorageSize(storage, size, preallocation);
-    return;
-  }
-  // a write in the last block lengthens the storage for a moment, and cuts it off again
+  // writes in flight that lengthen the storage must neither be cut off nor be overwritten by what fills it; one in the last block lengthens it for a moment
   const release = yield* storageState(storage).locks.acquire(Math.min(size, storage.size), Infinity, true);
   try {
     yield* setStorageSize(storage, size, preallocation);

@@ -20,8 +20,7 @@ export function* writeStorage(storage: Storage, from: IoVector, offset: number):
   if (from.length === 0) {
     return;
   }
-  const { request, memory } = storage.limits;
-  if (request === 1 && memory === 1) {
+  if (takesAny(storage) && !lengthens(storage, offset, from.length)) {
     // nobody rewrites neighbours here, so nobody has to wait
     yield* writeAligned(storage, from, offset);
     return;
@@ -41,12 +40,62 @@ export function* writeStorage(storage: Storage, from: IoVector, offset: number):
   }
 }
 
+/**
+ * Whether a write makes the storage longer. While one does, nobody else may: such writes are locked, others aren't where a storage takes any alignment.
+ */
+export function lengthens(storage: Storage, offset: number, length: number): boolean {
+  return offset + length > storage.size;
+}
+
+/**
+ * Makes a storage at least `size` bytes long, by a zero in front of its new end; it may become longer, up to a whole block. What others write there
+ * meanwhile stays.
+ * @throws ImgError `ERR_IMG_READ_ONLY`
+ */
+export function* lengthenStorage(storage: Storage, size: number): Io<void> {
+  checkWritable(storage);
+  if (storage.size >= size) {
+    return;
+  }
+  const { start } = blocksAround(storage, size - 1, 1);
+  const release = yield* storageState(storage).locks.acquire(Math.min(storage.size, start), Infinity, true);
+  try {
+    // somebody who was waited for may have done it
+    if (storage.size < size) {
+      const zero = IoVector.single(new Uint8Array(1));
+      yield* takesAny(storage) ? writeAligned(storage, zero, size - 1) : rewriteLocked(storage, zero, size - 1);
+    }
+  } finally {
+    release();
+  }
+}
+
+function takesAny({ limits }: Storage): boolean {
+  return limits.request === 1 && limits.memory === 1;
+}
+
+/** The blocks in which a range lies. */
+function blocksAround({ limits }: Storage, offset: number, length: number): { start: number; end: number } {
+  const unit = Math.max(limits.request, limits.memory);
+  const start = alignDown(offset, limits.request);
+  return { start, end: start + alignUp(offset + length - start, unit) };
+}
+
 function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<void> {
-  const unit = Math.max(storage.limits.request, storage.limits.memory);
-  const start = alignDown(offset, storage.limits.request);
-  const end = start + alignUp(offset + from.length - start, unit);
-  const state = storageState(storage);
+  const { start, end } = blocksAround(storage, offset, from.length);
   const release = yield* lockBlocks(storage, start, end);
+  try {
+    yield* rewriteLocked(storage, from, offset);
+  } finally {
+    release();
+  }
+}
+
+/** Writes whole blocks with what they hold around `from`. The caller keeps others away from them. */
+function* rewriteLocked(storage: Storage, from: IoVector, offset: number): Io<void> {
+  const unit = Math.max(storage.limits.request, storage.limits.memory);
+  const { start, end } = blocksAround(storage, offset, from.length);
+  const state = storageState(storage);
   const buffer = state.takeBuffer(storage);
   try {
     const bounce = buffer.subarray(0, end - start);
@@ -72,7 +121,6 @@ function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<vo
     }
   } finally {
     state.giveBack(buffer);
-    release();
   }
 }
 
