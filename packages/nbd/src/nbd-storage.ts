@@ -88,8 +88,12 @@ export class NbdStorage implements Storage {
       throw new RangeError("connections: expected at least 1; reconnectTimeout: expected at least 0");
     }
     const timeout = options.handshakeTimeout ?? defaultHandshakeTimeout;
-    const open = (): Promise<NbdConnection> =>
-      connectInTime(connect, timeout, async (stream) => new NbdConnection(await negotiate(stream, options)));
+    const open = (signal?: AbortSignal): Promise<NbdConnection> =>
+      connectInTime(
+        connect,
+        { timeout, signal },
+        async (stream) => new NbdConnection(await negotiate(stream, options)),
+      );
     const first = await open();
     const { facts } = first;
     const label = options.label ?? options.location ?? facts.stream.label;
@@ -99,7 +103,7 @@ export class NbdStorage implements Storage {
       await first.disconnect();
       throw error;
     }
-    const again = async (): Promise<NbdConnection> => checkSame(await open(), facts, label);
+    const again = async (signal?: AbortSignal): Promise<NbdConnection> => checkSame(await open(signal), facts, label);
     return new NbdStorage(facts, label, options, new ConnectionPool(first, { label, ...settings, open: again }));
   }
 
@@ -231,7 +235,10 @@ export class NbdStorage implements Storage {
     return `${before}${relative.split("/").map(encodeURIComponent).join("/")}${query}`;
   }
 
-  /** Waits for what is in flight, tells the server that no more comes, and ends the connections. Doesn't sync. */
+  /**
+   * Waits for what is in flight, tells the server that no more comes, and ends the connections: at the latest after 5 s, for servers that take nothing.
+   * Doesn't sync.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#pool.close();
   }

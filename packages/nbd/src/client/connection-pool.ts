@@ -13,6 +13,9 @@ const repeatsLimit = 3;
 /** Milliseconds between attempts to connect again: doubled from the first to the last. */
 const pauses = { first: 50, last: 1000 } as const;
 
+/** Milliseconds in which further connections are there, or are done without: changes wait for them. */
+const growTime = 2000;
+
 /** How a {@link ConnectionPool} works. */
 export interface PoolOptions {
   readonly label: string;
@@ -20,8 +23,11 @@ export interface PoolOptions {
   readonly connections: number;
   /** Milliseconds in which a lost connection may come back. */
   readonly reconnectTimeout: number;
-  /** Makes another connection to the same export. @throws when it can't, or the export isn't what it was */
-  open(): Promise<NbdConnection>;
+  /**
+   * Makes another connection to the same export.
+   * @throws when it can't, or the export isn't what it was; the signal's reason, at once
+   */
+  open(signal?: AbortSignal): Promise<NbdConnection>;
 }
 
 /**
@@ -38,6 +44,8 @@ export class ConnectionPool {
   /** Connections that make sense: less than asked for when the server doesn't let us have more. */
   #most: number;
   #growing: Promise<void> | undefined;
+  /** Makes do with the connections that are there. */
+  #stopGrowing: (() => void) | undefined;
   #reconnecting: Promise<void> | undefined;
   /** Why the last attempt to connect again had no success. */
   #unreachable: unknown;
@@ -90,6 +98,7 @@ export class ConnectionPool {
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
+      this.#stopGrowing?.();
       if (this.#used > 0) {
         await new Promise<void>((resolve) => {
           this.#onIdle = resolve;
@@ -178,7 +187,7 @@ export class ConnectionPool {
 
   async #grow(): Promise<void> {
     const missing = this.#most - this.#connections.length;
-    const opening = await Promise.allSettled(Array.from({ length: missing }, () => this.#options.open()));
+    const opening = await this.#openInTime(missing);
     for (const each of opening) {
       if (each.status === "fulfilled" && this.#connections.length > 0) {
         this.#add(each.value);
@@ -190,6 +199,19 @@ export class ConnectionPool {
     // a server that doesn't want more isn't asked again
     this.#most = Math.max(1, this.#connections.length);
     this.#growing = undefined;
+  }
+
+  /** Makes connections for as long as changes may be kept waiting, which is shorter than a handshake may take otherwise. */
+  async #openInTime(count: number): Promise<PromiseSettledResult<NbdConnection>[]> {
+    const aborter = new AbortController();
+    this.#stopGrowing = () => {
+      aborter.abort(new ImgError("ETIMEDOUT", `no further NBD connection within ${growTime} ms`));
+    };
+    const timer = setTimeout(this.#stopGrowing, growTime);
+    const opening = await Promise.allSettled(Array.from({ length: count }, () => this.#options.open(aborter.signal)));
+    clearTimeout(timer);
+    this.#stopGrowing = undefined;
+    return opening;
   }
 
   #add(connection: NbdConnection): void {

@@ -26,7 +26,7 @@ export interface ListExportsOptions {
  * than 16 MiB of names; and as `NbdStorage.open`
  */
 export function listExports(connect: NbdConnector, options: ListExportsOptions = {}): Promise<ExportEntry[]> {
-  return connectInTime(connect, options.timeout ?? defaultHandshakeTimeout, async (stream) => {
+  return connectInTime(connect, { timeout: options.timeout ?? defaultHandshakeTimeout }, async (stream) => {
     const { hands, isFixed } = await beginHandshake(stream, options.tls);
     if (!isFixed) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${stream.label}: the server is too old to list its exports`);

@@ -4,14 +4,19 @@ import { protocolError } from "../protocol/protocol-error.ts";
 import type { ChunkHeader, SimpleReply } from "../protocol/reply.ts";
 import { requestLength, writeRequest } from "../protocol/request.ts";
 import { commandFlags, commands } from "../protocol/transmission-numbers.ts";
+import { atMost } from "./at-most.ts";
+import { EarlyAnswers } from "./early-answers.ts";
 import { LostConnection } from "./lost-connection.ts";
 import type { Negotiated } from "./negotiate.ts";
+import { Outbox, type OutgoingRequest } from "./outbox.ts";
 import type { PendingRequest } from "./pending-request.ts";
 import { ReadAssembly } from "./read-assembly.ts";
 import { ReplyReader, type RequestTable } from "./reply-reader.ts";
 import { StatusAssembly } from "./status-assembly.ts";
 
 const slabLength = 8192;
+/** Milliseconds in which a server takes our goodbye, and what is before it. */
+const goodbyeTime = 5000;
 const changes: ReadonlySet<number> = new Set([commands.write, commands.trim, commands.writeZeroes]);
 
 /** What {@link NbdConnection.request} sends. */
@@ -42,7 +47,10 @@ export class NbdConnection implements RequestTable {
   readonly #requests = new Map<number, PendingRequest>();
   readonly #reader: ReplyReader;
   #nextCookie = 1;
-  #outgoing: Uint8Array[] = [];
+  readonly #outbox = new Outbox();
+  readonly #early = new EarlyAnswers(() => {
+    this.#fail(protocolError("a WRITE was answered whose data the server doesn't take"));
+  });
   #sending: Promise<void> | undefined;
   #slab = new Uint8Array(slabLength);
   #slabUsed = 0;
@@ -89,6 +97,7 @@ export class NbdConnection implements RequestTable {
         data,
         status,
         isBegun: false,
+        isSent: false,
         error: undefined,
         resolve: done,
         reject,
@@ -96,17 +105,12 @@ export class NbdConnection implements RequestTable {
     });
   }
 
-  /** Says goodbye and ends the connection. Nothing is to be in flight. Never fails. */
+  /** Says goodbye and ends the connection; a server that doesn't take that within 5 s is left without. Nothing is to be in flight. Never fails. */
   async disconnect(): Promise<void> {
     if (this.#lost === undefined) {
       this.onLost = undefined;
-      this.#enqueue(this.#header({ type: commands.disconnect, offset: 0, length: 0 }, 0));
-      try {
-        await this.#sending;
-        await this.facts.stream.end();
-      } catch {
-        // the server may have gone first
-      }
+      this.#enqueue({ type: commands.disconnect, offset: 0, length: 0 }, 0, undefined);
+      await atMost(goodbyeTime, this.#end());
       this.#fail(new ImgError("ERR_IMG_CLOSED", `${this.facts.stream.label} is closed`));
     }
   }
@@ -127,13 +131,28 @@ export class NbdConnection implements RequestTable {
 
   finish(request: PendingRequest, { cookieLow }: SimpleReply | ChunkHeader): void {
     this.#requests.delete(cookieLow);
-    if (request.error === undefined) {
-      if (changes.has(request.type)) {
-        this.onChange?.();
-      }
-      request.resolve();
-    } else {
+    if (request.error !== undefined) {
       request.reject(request.error);
+    } else if (request.isSent || request.type !== commands.write) {
+      this.#succeed(request);
+    } else {
+      this.#early.hold(request);
+    }
+  }
+
+  #succeed(request: PendingRequest): void {
+    if (changes.has(request.type)) {
+      this.onChange?.();
+    }
+    request.resolve();
+  }
+
+  async #end(): Promise<void> {
+    try {
+      await this.#sending;
+      await this.facts.stream.end();
+    } catch {
+      // the server may have gone first
     }
   }
 
@@ -144,7 +163,7 @@ export class NbdConnection implements RequestTable {
     }
     this.#nextCookie = (cookie + 1) >>> 0;
     this.#requests.set(cookie, pending);
-    this.#enqueue(this.#header(request, cookie), request.from?.buffers);
+    this.#enqueue(request, cookie, pending);
   }
 
   #header(request: ClientRequest, cookieLow: number): Uint8Array {
@@ -165,29 +184,39 @@ export class NbdConnection implements RequestTable {
     return header;
   }
 
-  #enqueue(header: Uint8Array, payload: readonly Uint8Array[] = []): void {
-    this.#outgoing.push(header);
-    for (const buffer of payload) {
-      this.#outgoing.push(buffer);
-    }
+  #enqueue(request: ClientRequest, cookie: number, pending: PendingRequest | undefined): void {
+    const header = this.#header(request, cookie);
+    const buffers = request.from === undefined ? [header] : [header, ...request.from.buffers];
+    this.#outbox.push({ buffers, length: header.length + (request.from?.length ?? 0), pending });
     // what is asked for in the same turn goes out together
     this.#sending ??= Promise.resolve().then(() => this.#drain());
   }
 
   async #drain(): Promise<void> {
     try {
-      while (this.#outgoing.length > 0 && this.#lost === undefined) {
-        const batch = this.#outgoing;
-        this.#outgoing = [];
-        const sent = this.facts.stream.write(batch);
+      while (!this.#outbox.isEmpty && this.#lost === undefined) {
+        const batch = this.#outbox.next();
+        const sent = this.facts.stream.write(batch.flatMap(({ buffers }) => buffers));
         if (isPromise(sent)) {
           await sent;
         }
+        this.#sent(batch);
       }
     } catch (error) {
       this.#fail(error);
     } finally {
       this.#sending = undefined;
+    }
+  }
+
+  #sent(batch: readonly OutgoingRequest[]): void {
+    for (const { pending } of batch) {
+      if (pending !== undefined) {
+        pending.isSent = true;
+      }
+    }
+    for (const request of this.#early.release()) {
+      this.#succeed(request);
     }
   }
 
@@ -218,9 +247,9 @@ export class NbdConnection implements RequestTable {
     this.#lost = lost;
     stream.destroy(reason);
     queue.clear();
-    this.#outgoing = [];
+    this.#outbox.clear();
     this.onLost?.(reason);
-    const pending = [...this.#requests.values()];
+    const pending = [...this.#requests.values(), ...this.#early.clear()];
     this.#requests.clear();
     for (const request of pending) {
       request.reject(lost);

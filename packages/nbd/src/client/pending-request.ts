@@ -14,6 +14,8 @@ export interface PendingRequest {
   readonly status: StatusAssembly | undefined;
   /** A chunk has come. */
   isBegun: boolean;
+  /** The stream has passed it on, and doesn't look at its buffers any more. */
+  isSent: boolean;
   /** The first error that a chunk told of. */
   error: ImgError | undefined;
   readonly resolve: () => void;
