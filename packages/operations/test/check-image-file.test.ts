@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MemoryStorage, openerFromFunctions } from "@img/format-core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   checkImageFile,
@@ -79,6 +80,21 @@ describe("a deep check of an image's file", () => {
     truncateSync(file("disk.raw"), 65_536);
     expect(check("disk.qcow2")).toEqual([expect.stringContaining("its data file has 65536 bytes")]);
   });
+});
+
+test("a deep check is aborted while it opens the images below", async () => {
+  const controller = new AbortController();
+  const base = new MemoryStorage(new Uint8Array(1_048_576));
+  const slow = openerFromFunctions({
+    open: () => {
+      controller.abort(new Error("enough"));
+      return base;
+    },
+  });
+  const backingFile = { name: "slow:base", format: "raw", open: false };
+  createImageFileSync({ path: file("over.qcow2"), format: "qcow2", size: 1_048_576, backingFile });
+  const spec = { path: file("over.qcow2"), storages: { slow }, gate: "allow-all" } as const;
+  await expect(checkImageFile(spec, { deep: true, signal: controller.signal })).rejects.toThrow("enough");
 });
 
 describe("repairing an image's file", () => {

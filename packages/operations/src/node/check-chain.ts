@@ -1,15 +1,17 @@
-import { isImgError, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
-import { openImageIo } from "./open-image.ts";
+import { isImgError, type FormatAccess, type Io } from "@img/format-core";
+import { openImageIo, type OpenImageOptions } from "./open-image.ts";
 import type { CheckedImageSpec } from "./with-checked-file.ts";
+import { withImages } from "./with-images.ts";
 
 /**
  * Looks for what is wrong with what an image names: the images below it, and data files.
  * @returns in words, top first; nothing is wrong with an image that names nothing
+ * @throws the signal's reason
  */
-export function* checkChain(spec: CheckedImageSpec, formats: FormatRegistry | undefined): Io<readonly string[]> {
+export function* checkChain(spec: CheckedImageSpec, options: OpenImageOptions): Io<readonly string[]> {
   let image: FormatAccess;
   try {
-    image = yield* openImageIo(spec, formats === undefined ? {} : { formats });
+    image = yield* openImageIo(spec, options);
   } catch (error) {
     if (!isImgError(error)) {
       throw error;
@@ -17,14 +19,14 @@ export function* checkChain(spec: CheckedImageSpec, formats: FormatRegistry | un
     // what can't be decrypted can be in order all the same
     return isImgError(error, "ERR_IMG_UNSUPPORTED") && error.feature === "encryption" ? [] : [error.message];
   }
-  const problems: string[] = [];
-  let layer: FormatAccess | null = image;
-  while (layer !== null) {
-    problems.push(...problemsOf(layer, layer === image));
-    layer = layer.driver.backing ?? null;
-  }
-  yield* image.io.close();
-  return problems;
+  return yield* withImages([image], function* () {
+    const problems: string[] = [];
+    for (let layer: FormatAccess | null = image; layer !== null; layer = layer.driver.backing ?? null) {
+      problems.push(...problemsOf(layer, layer === image));
+    }
+    options.signal?.throwIfAborted();
+    return problems;
+  });
 }
 
 function problemsOf(image: FormatAccess, isTop: boolean): string[] {

@@ -40,5 +40,5 @@ function* checkImageFileIo(spec: CheckedImageSpec, options: CheckImageFileOption
   const result = yield* withCheckedFile(spec, false, options, function* (storage, format) {
     return { ...(yield* abortable(checkImage(storage, options), options.signal)), format };
   });
-  return { ...result, chain: options.deep === true ? yield* checkChain(spec, options.formats) : [] };
+  return { ...result, chain: options.deep === true ? yield* checkChain(spec, options) : [] };
 }
