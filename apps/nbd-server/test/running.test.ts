@@ -309,6 +309,37 @@ print(done, second.get_size())`);
     expect(await server.stop()).toBe(0);
   });
 
+  /** A client that asks for more than it can get in a quarter of a minute, and what it does then. */
+  const greedy = (uri: string, then: string): string => `
+import os, time
+h.connect_uri("${uri}")
+for i in range(16):
+    h.aio_pread(nbd.Buffer(1 << 20), 0)
+while h.aio_in_flight() > 14:
+    h.poll(-1)
+${then}`;
+
+  test("a client that has gone is left out of what a rate lets through", async () => {
+    const path = socket();
+    await using server = await RunningServer.start(["-t", "--max-bytes-per-second", "1M", "-k", path, base]);
+    await nbdsh(greedy(server.uri, "os._exit(0)"));
+    const start = performance.now();
+    await nbdsh(`h.connect_uri("${server.uri}"); h.pread(512, 0)`);
+    expect(performance.now() - start).toBeLessThan(6000);
+    expect(server.stderr).not.toContain("failed");
+  });
+
+  test("what a rate holds back doesn't keep the server longer than clients are given", async () => {
+    const path = socket();
+    const args = ["-t", "--grace", "0.2", "--max-bytes-per-second", "1M", "-k", path, base];
+    await using server = await RunningServer.start(args);
+    const end = `time.sleep(0.5)\nos.kill(${String(server.process.pid)}, 15)\ntime.sleep(3)\nos._exit(0)`;
+    const client = nbdsh(greedy(server.uri, end));
+    const late = sleep(8000, "late");
+    expect(await Promise.race([server.exit, late])).toBe(0);
+    await client;
+  });
+
   test("SIGTERM lets what was begun be answered, and what was written is in the image", async () => {
     const path = socket();
     const image = await directory.image("drain.qcow2");

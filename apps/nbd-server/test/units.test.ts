@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { setImmediate as turn } from "node:timers/promises";
 import { CommandError } from "@img/cli";
 import { MemoryStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
@@ -9,13 +10,14 @@ import { detectZeroes } from "../src/exports/detect-zeroes.ts";
 import type { FolderPlan } from "../src/exports/export-plan.ts";
 import { matchesPattern } from "../src/exports/file-pattern.ts";
 import { FolderExports } from "../src/exports/folder-exports.ts";
+import { limitRate } from "../src/exports/limit-rate.ts";
 import { SharedExport } from "../src/exports/shared-export.ts";
 import { snapshotPlans } from "../src/exports/snapshot-exports.ts";
 import { windowExport } from "../src/exports/window-export.ts";
 import { writeThrough } from "../src/exports/write-through.ts";
 import { AddressFilter } from "../src/network/address-filter.ts";
 import { exportUris } from "../src/network/export-uris.ts";
-import { limitRate } from "../src/network/rate-limit.ts";
+import { RateLimiter, type Clock } from "../src/network/rate-limiter.ts";
 import { Slots } from "../src/network/slots.ts";
 import { inheritedSockets } from "../src/network/socket-activation.ts";
 import { Log } from "../src/observe/log.ts";
@@ -81,37 +83,124 @@ test("so many have a slot at once, and the others follow in the order in which t
   expect(await Promise.all(all)).toEqual([true, true, true, true]);
 });
 
-test("rates are kept by a clock: a second's worth at once, then as fast as they say, in order", async () => {
-  const calls: string[] = [];
-  let time = 0;
-  const clock = {
-    now: () => time,
-    sleep: async (milliseconds: number) => {
-      calls.push(`sleep ${milliseconds}`);
-    },
-  };
-  const limited = limitRate(noting(calls), { bytesPerSecond: 1000 }, clock);
-  await limited.read(bytes(600), 0);
-  await limited.write?.(bytes(600), 0);
-  await limited.read(bytes(100), 0);
-  expect(calls).toEqual(["read 0+600", "write 0+600", "sleep 200", "read 0+100"]);
-  time = 10_000;
-  calls.length = 0;
-  await limited.read(bytes(1000), 0);
-  await limited.read(bytes(1), 0);
-  await limited.read(bytes(1), 0);
-  await limited.writeZeroes?.(0, 1000, { allocate: false, fast: false });
-  expect(calls).toEqual(["read 0+1000", "read 0+1", "sleep 1", "read 0+1", "sleep 2", "zero 0+1000 false"]);
-  const counted = limitRate(
-    noting([]),
-    { requestsPerSecond: 2 },
-    { ...clock, sleep: async (ms) => void calls.push(`wait ${ms}`) },
-  );
-  calls.length = 0;
-  for (let index = 0; index < 4; index++) {
-    await counted.trim?.(0, 512);
+/** A clock that stands still until the test moves it. */
+class TestClock implements Clock {
+  #now = 0;
+  #timers: { readonly at: number; readonly callback: () => void }[] = [];
+
+  /** Timers that haven't gone off. */
+  get timerCount(): number {
+    return this.#timers.length;
   }
-  expect(calls).toEqual(["wait 500"]);
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(milliseconds: number, callback: () => void): () => void {
+    const timer = { at: this.#now + milliseconds, callback };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((each) => each !== timer);
+    };
+  }
+
+  /** Lets time go by, and whatever happens then. */
+  async pass(milliseconds: number): Promise<void> {
+    this.#now += milliseconds;
+    const due = this.#timers.filter(({ at }) => at <= this.#now);
+    this.#timers = this.#timers.filter(({ at }) => at > this.#now);
+    for (const { callback } of due) {
+      callback();
+    }
+    await turn();
+  }
+}
+
+describe("rates", () => {
+  const gone = new AbortController().signal;
+
+  test("are kept by a clock: a second's worth at once, then as fast as they say, in order", async () => {
+    const calls: string[] = [];
+    const clock = new TestClock();
+    const limited = limitRate(noting(calls), new RateLimiter({ bytesPerSecond: 1000 }, clock), gone);
+    void limited.read(bytes(600), 0);
+    void limited.write?.(bytes(600), 0);
+    void limited.read(bytes(100), 0);
+    void limited.writeZeroes?.(0, 1000, { allocate: false, fast: false });
+    await clock.pass(199);
+    expect(calls).toEqual(["read 0+600", "write 0+600"]);
+    await clock.pass(1);
+    expect(calls.slice(2)).toEqual(["read 0+100"]);
+    await clock.pass(100);
+    expect(calls.slice(3)).toEqual(["zero 0+1000 false"]);
+    // what wasn't used for a while isn't saved up: a second's worth is all
+    await clock.pass(10_000);
+    calls.length = 0;
+    void limited.read(bytes(1000), 0);
+    void limited.read(bytes(1), 0);
+    void limited.read(bytes(2), 0);
+    await clock.pass(0);
+    expect(calls).toEqual(["read 0+1000", "read 0+1"]);
+    await clock.pass(1);
+    expect(calls).toHaveLength(3);
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("may count requests, and bytes besides", async () => {
+    const calls: string[] = [];
+    const clock = new TestClock();
+    const limiter = new RateLimiter({ requestsPerSecond: 2, bytesPerSecond: 10 }, clock);
+    const limited = limitRate(noting(calls), limiter, gone);
+    for (let index = 0; index < 4; index++) {
+      void limited.trim?.(index, 1);
+    }
+    void limited.read(bytes(20), 0);
+    void limited.read(bytes(1), 0);
+    await clock.pass(0);
+    expect(calls).toHaveLength(3);
+    await clock.pass(1000);
+    expect(calls).toHaveLength(5);
+    await clock.pass(1000);
+    expect(calls.slice(3)).toEqual(["trim 3+1", "read 0+20", "read 0+1"]);
+  });
+
+  test("of nobody who has gone: its requests fail, cost nothing, and leave their turns to the others", async () => {
+    const calls: string[] = [];
+    const clock = new TestClock();
+    const limiter = new RateLimiter({ bytesPerSecond: 100 }, clock);
+    const leaving = new AbortController();
+    const left = limitRate(noting(calls), limiter, leaving.signal);
+    const stayed = limitRate(noting(calls), limiter, gone);
+    const begun = left.read(bytes(200), 1);
+    const waiting = [2, 3].map(async (offset) => left.read(bytes(5000), offset));
+    const other = stayed.read(bytes(100), 4);
+    await clock.pass(500);
+    const reason = new Error("gone");
+    leaving.abort(reason);
+    expect(await Promise.allSettled(waiting)).toEqual([
+      { status: "rejected", reason },
+      { status: "rejected", reason },
+    ]);
+    await expect(left.read(bytes(1), 5)).rejects.toBe(reason);
+    await begun;
+    await clock.pass(500);
+    await other;
+    expect(calls).toEqual(["read 1+200", "read 4+100"]);
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("are kept by requests so long that no timer lasts until they are paid for", async () => {
+    const calls: string[] = [];
+    const clock = new TestClock();
+    const limited = limitRate(noting(calls), new RateLimiter({ bytesPerSecond: 1 }, clock), gone);
+    void limited.read(bytes(3_000_002), 1);
+    void limited.read(bytes(1), 2);
+    await clock.pass(2 ** 31 - 1);
+    expect(calls).toEqual(["read 1+3000002"]);
+    await clock.pass(3_000_001_000 - 2 ** 31 + 1);
+    expect(calls).toEqual(["read 1+3000002", "read 2+1"]);
+  });
 });
 
 describe("what is put around exports", () => {
@@ -149,25 +238,28 @@ describe("what is put around exports", () => {
   });
 });
 
+/** Of a client that stays. */
+const stays = new AbortController().signal;
+
 test("a shared export is opened for the first and closed after the last, and again for those who come later", async () => {
   const log: string[] = [];
   const storage = new MemoryStorage(new Uint8Array(512));
   const shared = new SharedExport(async () => {
     log.push("open");
     return {
-      export: storageExport(storage),
+      forClient: () => storageExport(storage),
       close: async () => {
         await Promise.resolve();
         log.push("closed");
       },
     };
   });
-  const [first, second] = await Promise.all([shared.acquire(), shared.acquire()]);
+  const [first, second] = await Promise.all([shared.acquire(stays), shared.acquire(stays)]);
   await first.release?.();
   await first.release?.();
   expect(log).toEqual(["open"]);
   const closing = second.release?.();
-  const third = await shared.acquire();
+  const third = await shared.acquire(stays);
   await closing;
   expect(log).toEqual(["open", "closed", "open"]);
   await third.release?.();
@@ -180,16 +272,19 @@ test("a shared export that can't be opened fails for whoever asked, and is tried
     if (fails) {
       throw new Error("no");
     }
-    return { export: storageExport(new MemoryStorage(new Uint8Array(512))), close: async () => undefined };
+    return { forClient: () => storageExport(new MemoryStorage(new Uint8Array(512))), close: async () => undefined };
   });
-  const results = await Promise.allSettled([shared.acquire(), shared.acquire()]);
+  const results = await Promise.allSettled([shared.acquire(stays), shared.acquire(stays)]);
   expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   fails = false;
-  expect((await shared.acquire()).size).toBe(512);
+  expect((await shared.acquire(stays)).size).toBe(512);
 });
 
 test("a failure to open a shared export leaves alone what somebody has opened since", async () => {
-  const opened = { export: storageExport(new MemoryStorage(new Uint8Array(512))), close: async () => undefined };
+  const opened = {
+    forClient: () => storageExport(new MemoryStorage(new Uint8Array(512))),
+    close: async () => undefined,
+  };
   let fail = (): void => undefined;
   const failing = new Promise<typeof opened>((_, reject) => {
     fail = () => {
@@ -198,16 +293,16 @@ test("a failure to open a shared export leaves alone what somebody has opened si
   });
   let openings = 0;
   const shared = new SharedExport(() => (++openings === 1 ? failing : Promise.resolve(opened)));
-  const first = shared.acquire();
+  const first = shared.acquire(stays);
   await Promise.resolve();
   await Promise.resolve();
   // the second one asks for the opening that fails, and hears of it after the third one has begun another
-  const second = shared.acquire();
+  const second = shared.acquire(stays);
   fail();
-  const third = shared.acquire();
+  const third = shared.acquire(stays);
   const results = await Promise.allSettled([first, second, third]);
   expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
-  await shared.acquire();
+  await shared.acquire(stays);
   expect(openings).toBe(2);
 });
 

@@ -6,8 +6,11 @@ export interface TableEntry {
   readonly name: string;
   readonly description: string;
   readonly tlsRequired: boolean;
-  /** The export for one more client, which releases it. */
-  acquire(): Promise<NbdExport>;
+  /**
+   * The export for one more client, which releases it.
+   * @param gone - aborted when nobody waits for the client's answers any more
+   */
+  acquire(gone: AbortSignal): Promise<NbdExport>;
 }
 
 /** All that a server offers: exports with fixed names, and those in folders. */
@@ -35,15 +38,15 @@ export class ExportTable implements NbdExportSource {
     return found;
   }
 
-  async open(name: string): Promise<NamedExport | undefined> {
+  async open(name: string, _client: NbdPeer, gone: AbortSignal): Promise<NamedExport | undefined> {
     const entry = this.#entries.get(name) ?? (name === "" ? this.#only() : undefined);
     if (entry !== undefined) {
-      return { name: entry.name, export: await entry.acquire() };
+      return { name: entry.name, export: await entry.acquire(gone) };
     }
     for (const folder of this.#folders) {
       const found = await folder.find(name);
       if (found !== undefined) {
-        return { name, export: await found.acquire() };
+        return { name, export: await found.acquire(gone) };
       }
     }
     return undefined;

@@ -3,17 +3,17 @@ import { dirname, join } from "node:path";
 import { CommandError } from "@img/cli";
 import type { FolderPlan } from "./export-plan.ts";
 import { longestFileName, matchesPattern } from "./file-pattern.ts";
+import type { OfferedExport } from "./offered-export.ts";
 import { SharedExport } from "./shared-export.ts";
-import type { OpenedExport } from "./opened-export.ts";
 
 /** The images in a directory as exports, by the names of their files. Looked for when clients ask, so that those that come later are there, too. */
 export class FolderExports {
   readonly plan: FolderPlan;
-  readonly #open: (name: string, path: string) => Promise<OpenedExport>;
+  readonly #open: (name: string, path: string) => Promise<OfferedExport>;
   readonly #exports = new Map<string, SharedExport>();
 
   /** @throws CommandError when the pattern is longer than a name can be */
-  constructor(plan: FolderPlan, open: (name: string, path: string) => Promise<OpenedExport>) {
+  constructor(plan: FolderPlan, open: (name: string, path: string) => Promise<OfferedExport>) {
     if (plan.pattern.length > longestFileName) {
       throw new CommandError(`pattern '${plan.pattern.slice(0, 80)}…' too long`);
     }

@@ -1,14 +1,14 @@
 import type { NbdExport } from "@img/nbd";
-import type { OpenedExport } from "./opened-export.ts";
+import type { OfferedExport } from "./offered-export.ts";
 
 /** An export that is opened when the first client asks for it, and closed when the last has done with it. All of them have the same one. */
 export class SharedExport {
-  readonly #open: () => Promise<OpenedExport>;
-  #opened: Promise<OpenedExport> | undefined;
+  readonly #open: () => Promise<OfferedExport>;
+  #opened: Promise<OfferedExport> | undefined;
   #closing: Promise<void> = Promise.resolve();
   #users = 0;
 
-  constructor(open: () => Promise<OpenedExport>) {
+  constructor(open: () => Promise<OfferedExport>) {
     this.#open = open;
   }
 
@@ -17,14 +17,14 @@ export class SharedExport {
     return this.#users > 0 || this.#opened !== undefined;
   }
 
-  /** The export for one more user, who releases it. */
-  async acquire(): Promise<NbdExport> {
+  /** The export for one more client, which releases it. @param gone - for {@link OfferedExport.forClient} */
+  async acquire(gone: AbortSignal): Promise<NbdExport> {
     this.#users++;
-    let opened: Promise<OpenedExport> | undefined;
+    let opened: Promise<OfferedExport> | undefined;
     try {
       await this.#closing;
       opened = this.#opened ??= this.#open();
-      const { export: exported } = await opened;
+      const offered = await opened;
       let released = false;
       const release = async (): Promise<void> => {
         if (!released) {
@@ -32,7 +32,7 @@ export class SharedExport {
           await this.#release();
         }
       };
-      return { ...exported, release };
+      return { ...offered.forClient(gone), release };
     } catch (error) {
       // somebody else who has heard of the failure before may have opened it again
       if (this.#opened === opened) {

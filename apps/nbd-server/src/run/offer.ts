@@ -6,12 +6,13 @@ import type { ExportPlan } from "../exports/export-plan.ts";
 import { ExportTable, type TableEntry } from "../exports/export-table.ts";
 import { FolderExports } from "../exports/folder-exports.ts";
 import { openExport, type OpenedImage } from "../exports/open-export.ts";
+import type { OfferedExport } from "../exports/offered-export.ts";
 import type { OpenedExport } from "../exports/opened-export.ts";
 import { SharedExport } from "../exports/shared-export.ts";
 import { openSnapshotExport, snapshotPlans } from "../exports/snapshot-exports.ts";
 
-/** Makes of an image's export the one that clients get. */
-export type Decorate = (name: string, exported: NbdExport) => NbdExport;
+/** Makes of an image's export those that clients get. */
+export type Decorate = (name: string, exported: NbdExport) => OfferedExport["forClient"];
 
 /** Everything that a server offers, open where it is known. */
 export class Offer implements AsyncDisposable {
@@ -35,11 +36,11 @@ export class Offer implements AsyncDisposable {
         const image = await openExport(plan.image, plan);
         opened.push(image);
         tellGuarded(plan, image, terminal);
-        const exported = decorate(plan.name, image.export);
-        entries.push(entryOf(plan, async () => exported));
+        const forClient = decorate(plan.name, image.export);
+        entries.push(entryOf(plan, async (gone) => forClient(gone)));
         for (const each of plan.allSnapshots ? snapshotPlans(plan, listSnapshots(image.access)) : []) {
           const shared = new SharedExport(() => decorated(each.name, openSnapshotExport(each), decorate));
-          entries.push(entryOf(each, () => shared.acquire()));
+          entries.push(entryOf(each, (gone) => shared.acquire(gone)));
         }
       }
       const folders = plans.folders.map(
@@ -68,12 +69,12 @@ async function closeAll(opened: readonly OpenedExport[]): Promise<readonly unkno
   return results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
 }
 
-async function decorated(name: string, opening: Promise<OpenedExport>, decorate: Decorate): Promise<OpenedExport> {
+async function decorated(name: string, opening: Promise<OpenedExport>, decorate: Decorate): Promise<OfferedExport> {
   const opened = await opening;
-  return { export: decorate(name, opened.export), close: () => opened.close() };
+  return { forClient: decorate(name, opened.export), close: () => opened.close() };
 }
 
-function entryOf(plan: ExportPlan, acquire: () => Promise<NbdExport>): TableEntry {
+function entryOf(plan: ExportPlan, acquire: TableEntry["acquire"]): TableEntry {
   return { name: plan.name, description: plan.description ?? "", tlsRequired: plan.tlsRequired, acquire };
 }
 

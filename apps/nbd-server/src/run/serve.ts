@@ -1,14 +1,15 @@
 import { requireSize, type ParsedArguments, type Terminal } from "@img/cli";
-import { NbdServer, type NbdExport } from "@img/nbd";
+import { NbdServer } from "@img/nbd";
 import { listenNbd, type NbdListener } from "@img/nbd/node";
 
 import { count, seconds } from "../arguments/choice.ts";
 import { diskUse } from "../arguments/disk-use.ts";
 import { exportPlans } from "../arguments/export-plans.ts";
+import { limitRate } from "../exports/limit-rate.ts";
 import { AddressFilter } from "../network/address-filter.ts";
 import { exportUris } from "../network/export-uris.ts";
 import { listenTargets } from "../network/listen-targets.ts";
-import { limitRate, type Rates } from "../network/rate-limit.ts";
+import { RateLimiter, type Rates } from "../network/rate-limiter.ts";
 import { Slots } from "../network/slots.ts";
 import { tlsSettings } from "../network/tls-settings.ts";
 import { joinObservers } from "../observe/join-observers.ts";
@@ -17,7 +18,7 @@ import { Metrics } from "../observe/metrics.ts";
 import { serveMetrics } from "../observe/metrics-endpoint.ts";
 import { reportReady } from "./background.ts";
 import { Ending } from "./ending.ts";
-import { Offer } from "./offer.ts";
+import { Offer, type Decorate } from "./offer.ts";
 import { openLog } from "./open-log.ts";
 import { writePidFile } from "./pid-file.ts";
 
@@ -110,10 +111,7 @@ async function introduction(offer: Offer, listeners: readonly NbdListener[], tls
 }
 
 /** What is put around all exports. */
-function decorator(
-  args: ParsedArguments,
-  metrics: Metrics | undefined,
-): (name: string, exported: NbdExport) => NbdExport {
+function decorator(args: ParsedArguments, metrics: Metrics | undefined): Decorate {
   const bytes = args.value("max-bytes-per-second");
   const rates: Rates = {
     ...(bytes === undefined ? {} : { bytesPerSecond: Math.max(1, requireSize(bytes, "max-bytes-per-second")) }),
@@ -122,9 +120,13 @@ function decorator(
   // who lets in one client only must not invite it to come several times
   const alone = count(args, "shared", 0) === 1;
   return (name, exported) => {
-    const limited = limitRate(exported, rates);
-    const timed = metrics === undefined ? limited : metrics.timed(name, limited);
-    return alone ? { ...timed, multiConn: false } : timed;
+    const timed = metrics === undefined ? exported : metrics.timed(name, exported);
+    const shown = alone ? { ...timed, multiConn: false } : timed;
+    if (Object.keys(rates).length === 0) {
+      return () => shown;
+    }
+    const limiter = new RateLimiter(rates);
+    return (gone) => limitRate(shown, limiter, gone);
   };
 }
 
