@@ -3,7 +3,9 @@ import { IoVector } from "@img/io-vector";
 import { serializeHole } from "../protocol/chunk-payload.ts";
 import type { NbdRequest } from "../protocol/request.ts";
 import { chunkTypes, commandFlags } from "../protocol/transmission-numbers.ts";
+import { alignExtents, everywhere } from "./align-extents.ts";
 import type { DataWindows } from "./data-windows.ts";
+import { blockSizeOf } from "./export-features.ts";
 import type { NbdExport, NbdMetaContext } from "./nbd-export.ts";
 import type { ReplyMaker } from "./reply-maker.ts";
 import type { Region, ReplyMemory } from "./reply-memory.ts";
@@ -71,7 +73,8 @@ export class ReadAnswers {
   #sparse(request: NbdRequest, context: NbdMetaContext): MaybePromise<Region | readonly Region[]> {
     const { offset, length } = request;
     return goOn(context.status(offset, length, false), (extents): MaybePromise<Region | readonly Region[]> => {
-      const runs = sparseRuns(offset, length, extents);
+      const { minimum } = blockSizeOf(this.#source.export);
+      const runs = sparseRuns(offset, length, alignExtents(extents, minimum, everywhere));
       return runs.length === 1 && runs[0]?.kind === "data" ? this.#whole(request) : this.#runs(request, runs);
     });
   }

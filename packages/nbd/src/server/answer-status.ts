@@ -5,6 +5,7 @@ import { parseStatusFilter } from "../protocol/status-filter.ts";
 import { chunkTypes, commandFlags } from "../protocol/transmission-numbers.ts";
 import { statusOf } from "./block-status.ts";
 import { checkRange, type RequestFault } from "./check-request.ts";
+import { blockSizeOf } from "./export-features.ts";
 import type { Negotiated } from "./handshake.ts";
 import type { NbdMetaContext } from "./nbd-export.ts";
 import type { ReplyMaker } from "./reply-maker.ts";
@@ -32,10 +33,11 @@ export async function answerStatus(
   }
   const extended = maker.style === "extended";
   const one = (request.flags & commandFlags.reqOne) !== 0;
-  const range = { offset: request.offset, length: asked.length };
+  const { minimum } = blockSizeOf(negotiated.export);
+  const question = { offset: request.offset, length: asked.length, one, minimum };
   const payloads: Uint8Array[] = [];
   for (const [id, context] of asked.byId) {
-    const extents = await statusOf(context, range, one, extended);
+    const extents = await statusOf(context, question, extended);
     payloads.push(serializeStatus({ id, extents }, extended));
   }
   const type = extended ? chunkTypes.blockStatusExtended : chunkTypes.blockStatus;

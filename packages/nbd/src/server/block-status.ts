@@ -1,5 +1,6 @@
-import { ImgError, isPromise, type MaybePromise } from "@img/format-core";
+import { ImgError } from "@img/format-core";
 import type { StatusExtent } from "../protocol/chunk-payload.ts";
+import { alignExtents, mergeOf } from "./align-extents.ts";
 import type { NbdMetaContext } from "./nbd-export.ts";
 
 /** Most extents of one answer; the client asks again for what is left. */
@@ -43,15 +44,42 @@ function tidyExtents(
   return one ? tidy.slice(0, 1) : tidy;
 }
 
+/** What is asked of a context. */
+export interface StatusQuestion {
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+  /** The first extent only. */
+  readonly one: boolean;
+  /** Bytes of the export's shortest request: all extents of the answer are multiples of it. */
+  readonly minimum: number;
+}
+
 /** What a context says about a range, ready to be sent. */
-export function statusOf(
+export async function statusOf(
   context: NbdMetaContext,
-  range: { readonly offset: number; readonly length: number },
-  one: boolean,
+  question: StatusQuestion,
   extended: boolean,
-): MaybePromise<StatusExtent[]> {
-  const answer = context.status(range.offset, range.length, one);
-  return isPromise(answer)
-    ? answer.then((extents) => tidyExtents(extents, range.length, one, extended))
-    : tidyExtents(answer, range.length, one, extended);
+): Promise<StatusExtent[]> {
+  const { offset, length, one, minimum } = question;
+  const extents = minimum === 1 ? await context.status(offset, length, one) : await statusOfBlocks(context, question);
+  return tidyExtents(extents, length, one, extended);
+}
+
+/** Asks on until something is known about all of the first block. */
+async function statusOfBlocks(
+  context: NbdMetaContext,
+  { offset, length, minimum }: StatusQuestion,
+): Promise<readonly StatusExtent[]> {
+  const extents: StatusExtent[] = [];
+  for (let known = 0; known < minimum;) {
+    const more = await context.status(offset + known, length - known, false);
+    const before = known;
+    extents.push(...more);
+    known = more.reduce((sum, extent) => sum + extent.length, known);
+    if (known === before) {
+      break;
+    }
+  }
+  return alignExtents(extents, minimum, mergeOf(context.name));
 }

@@ -1,5 +1,6 @@
 import type { MaybePromise } from "@img/format-core";
 import type { ExportEntry } from "../protocol/export-entry.ts";
+import { checkBlockSize } from "./check-block-size.ts";
 import type { NbdPeer } from "./nbd-peer.ts";
 import type { NbdExport } from "./nbd-export.ts";
 
@@ -28,6 +29,7 @@ export type NbdExports = ReadonlyMap<string, NbdExport> | NbdExportSource;
 /**
  * A map as a source: lists it all, but for exports with `tlsRequired` to clients without TLS. The default export is the one with the empty name, or
  * else the only one.
+ * @throws RangeError for block sizes that can't be
  */
 export function exportSource(exports: NbdExports): NbdExportSource {
   return isMap(exports) ? new MapSource(exports) : exports;
@@ -41,6 +43,9 @@ class MapSource implements NbdExportSource {
   readonly #exports: ReadonlyMap<string, NbdExport>;
 
   constructor(exports: ReadonlyMap<string, NbdExport>) {
+    for (const { blockSize } of exports.values()) {
+      checkBlockSize(blockSize);
+    }
     this.#exports = exports;
   }
 

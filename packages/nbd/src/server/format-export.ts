@@ -4,6 +4,7 @@ import type { BlockSizes } from "../protocol/info-item.ts";
 import { payloadLimit } from "../protocol/transmission-numbers.ts";
 import { allocationContext, depthContext } from "./format-contexts.ts";
 import { zeroFormat } from "./format-zero.ts";
+import { checkBlockSize } from "./check-block-size.ts";
 import type { ExportZeroOptions, NbdExport, NbdMetaContext } from "./nbd-export.ts";
 import { SyncQueue } from "./sync-queue.ts";
 
@@ -15,7 +16,7 @@ export interface ExportOptions {
   readonly description?: string;
   /** Only for clients that use TLS. Default `false`. */
   readonly tlsRequired?: boolean;
-  /** Default: any, at most 32 MiB; what is preferred is known. */
+  /** Default: any, at most 32 MiB; what is preferred is known. Powers of two; `maximum` may be any multiple of `minimum`. */
   readonly blockSize?: BlockSizes;
   /** Whether clients may free space: by TRIM, and by zeroes that need not be allocated. Default `true`. */
   readonly discard?: boolean;
@@ -37,6 +38,7 @@ const cachedLookups = 1024;
 /**
  * An open image as an export. The image stays the caller's; its size must not change meanwhile. Flushes go through everything to the medium; those that
  * come while one is under way share the next one.
+ * @throws RangeError for block sizes that can't be
  */
 export function formatExport(access: FormatAccess, options: FormatExportOptions = {}): NbdExport {
   const writable = (options.writable ?? true) && access.writable;
@@ -58,8 +60,9 @@ export function formatExport(access: FormatAccess, options: FormatExportOptions 
   };
 }
 
-/** The options that an export has as they are. */
-export function describedBy({ description, tlsRequired }: ExportOptions): Partial<NbdExport> {
+/** The options that an export has as they are. @throws RangeError for block sizes that can't be */
+export function describedBy({ description, tlsRequired, blockSize }: ExportOptions): Partial<NbdExport> {
+  checkBlockSize(blockSize);
   return {
     ...(description === undefined ? {} : { description }),
     ...(tlsRequired === undefined ? {} : { tlsRequired }),

@@ -20,7 +20,7 @@ export interface NbdMetaContext {
   readonly name: string;
   /**
    * What holds from `offset` on: extents behind each other, at least one, for at most `length` bytes (what is longer is cut). The client asks
-   * again for what is left. Equal neighbours may come apart.
+   * again for what is left. Equal neighbours may come apart. Extents may be shorter than the export's shortest request: the server tells clients of whole blocks.
    * @param one - nothing behind the first extent is wanted
    */
   status(offset: number, length: number, one: boolean): MaybePromise<readonly StatusExtent[]>;

@@ -29,7 +29,7 @@ export class NbdServer implements AsyncDisposable {
   #lastId = 0;
   #closing = false;
 
-  /** @throws RangeError for options that can't be */
+  /** @throws RangeError for options, or block sizes of exports in a map, that can't be */
   constructor(exports: NbdExports, options: NbdServerOptions = {}) {
     this.#settings = serverSettings(options);
     this.#source = exportSource(exports);

@@ -20,6 +20,7 @@ import { SyncQueue } from "./sync-queue.ts";
 
 /**
  * A storage as an export: its bytes as they are. The storage stays the caller's; its size must not change meanwhile.
+ * @throws RangeError for block sizes that can't be
  */
 export function storageExport(storage: Storage, options: ExportOptions = {}): NbdExport {
   const writable = (options.writable ?? true) && storage.writable;
