@@ -7,6 +7,7 @@ import {
   alignUp,
   AnnotatedStorage,
   anyLimits,
+  copyStorage,
   discardStorage,
   flushStorage,
   ImgError,
@@ -510,6 +511,33 @@ describe("storage access by several at once", () => {
     runSync(writeStorage(storage, vector, 600));
     await inFlight;
     runSync(writeStorage(storage, vector, 50));
+  });
+});
+
+describe("copyStorage", () => {
+  it("keeps its range from being rewritten meanwhile, by whoever rewrites blocks only because of its buffers", async () => {
+    const limits = { request: 1, memory: 512, zero: 1, discard: 1 };
+    const inner = new MemoryStorage(pattern(4096));
+    const storage = new WatchedStorage(inner, { delay: () => 20 });
+    Object.defineProperty(storage, "limits", { value: limits });
+    const copy = async (source: Storage, from: number, offset: number, length: number): Promise<number> => {
+      for (let turns = 0; turns < 30; turns++) await Promise.resolve();
+      const bytes = new Uint8Array(length);
+      await source.read(IoVector.single(bytes), from);
+      inner.write(IoVector.single(bytes), offset);
+      return length;
+    };
+    const target = Object.assign(storage, { copyFrom: copy });
+    const source = new MemoryStorage(pattern(100, 77));
+    const [, copied] = await Promise.all([
+      runAsync(writeStorage(target, IoVector.single(pattern(10, 5)), 50)),
+      runAsync(copyStorage(target, { storage: source, offset: 0, length: 100 }, 200)),
+    ]);
+    const expected = pattern(4096);
+    expected.set(pattern(10, 5), 50);
+    expected.set(pattern(100, 77), 200);
+    expect(copied).toBe(100);
+    expectBytes(inner.toUint8Array(), expected);
   });
 });
 

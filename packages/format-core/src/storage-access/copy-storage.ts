@@ -2,6 +2,7 @@ import type { Io } from "../io/io.ts";
 import { hex } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import { callStorage } from "./call-storage.ts";
+import { storageState } from "./storage-state.ts";
 import { checkWritable } from "./write-storage.ts";
 
 /** Bytes of a storage that are to be copied elsewhere. */
@@ -25,10 +26,15 @@ export function* copyStorage(storage: Storage, source: StorageRange, offset: num
   if (storage.copyFrom === undefined || storage.limits.request > 1 || length === 0) {
     return 0;
   }
-  return yield* callStorage(
-    storage,
-    () => `cannot copy ${String(length)} bytes from ${from.label} to ${hex(offset)}`,
-    (asynchronous) => asynchronous.copyFrom?.(from, start, offset, length) ?? 0,
-    (synchronous) => synchronous.copyFromSync?.(from, start, offset, length) ?? 0,
-  );
+  const release = yield* storageState(storage).locks.acquire(offset, length, false);
+  try {
+    return yield* callStorage(
+      storage,
+      () => `cannot copy ${String(length)} bytes from ${from.label} to ${hex(offset)}`,
+      (asynchronous) => asynchronous.copyFrom?.(from, start, offset, length) ?? 0,
+      (synchronous) => synchronous.copyFromSync?.(from, start, offset, length) ?? 0,
+    );
+  } finally {
+    release();
+  }
 }
