@@ -111,6 +111,31 @@ describe("fromAsyncDriver", () => {
     await expect(new FormatAccess(driver).resizeShrink(1)).rejects.toMatchObject({ code: "ERR_IMG_UNSUPPORTED" });
   });
 
+  it("shows a driver that nobody can change", async () => {
+    const storage = new MemoryStorage(pattern(200));
+    const image = new FormatAccess(
+      fromAsyncDriver(
+        Object.freeze({
+          format: "frozen",
+          size: 200,
+          writable: false,
+          storages: [storage],
+          getMapping: async (offset: number) =>
+            ({ kind: "raw", storage, offset: hostOffset(offset), length: 200 - offset, writable: false }) as const,
+          flush: () => undefined,
+          sync: () => undefined,
+          close: () => undefined,
+          toString: () => "frozen",
+        }),
+      ),
+    );
+    const buffer = new Uint8Array(200);
+    await image.read(buffer, 0);
+    expectBytes(buffer, pattern(200));
+    expect([String(image), "getMapping" in image.driver]).toEqual(["frozen", true]);
+    await image.close();
+  });
+
   it("is refused by name in the synchronous world", () => {
     const image = new FormatAccess(fromAsyncDriver(new PlainDriver(new MemoryStorage(pattern(200)))));
     for (const io of [

@@ -60,15 +60,17 @@ export function fromAsyncDriver<D extends AsyncFormatDriver>(driver: D): FormatD
         perform({ label: String(driver), async: () => method.apply(driver, args) });
     }
   }
-  return new Proxy(driver, {
+  // not of the driver itself: a proxy can't show other members than a frozen object's own
+  return new Proxy(Object.create(driver) as object, {
     // `size` and the like are live: everything that doesn't wait is asked of the driver itself
-    get: (target, key) => {
+    get: (_target, key) => {
       if (typeof key === "string" && Object.hasOwn(adapted, key)) {
         return adapted[key];
       }
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      const value: unknown = Reflect.get(driver, key, driver);
+      return typeof value === "function" ? (value.bind(driver) as unknown) : value;
     },
-    has: (target, key) => Object.hasOwn(adapted, key) || Reflect.has(target, key),
+    set: (_target, key, value) => Reflect.set(driver, key, value, driver),
+    has: (_target, key) => Object.hasOwn(adapted, key) || Reflect.has(driver, key),
   }) as unknown as FormatDriver & { readonly async: D };
 }
