@@ -266,6 +266,17 @@ describe("resizing a raw image", () => {
     expect([image.size, slow.size]).toEqual([3000, 3000]);
   });
 
+  it("refuses a size and a preallocation that there aren't before anything is lost", async () => {
+    const storage = new MemoryStorage(pattern(1000));
+    for (const size of [-1, 1.5, NaN, 2 ** 53]) {
+      await expect(raw.create(storage, { size })).rejects.toThrow(RangeError);
+    }
+    await expect(raw.create(storage, { size: 5, preallocation: "Full" as "full" })).rejects.toThrow(
+      "preallocation Full: expected none, zero, metadata, falloc, full",
+    );
+    expectBytes(storage.toUint8Array(), pattern(1000));
+  });
+
   describe("beside a write that makes the storage longer", () => {
     /** Writes take a while, and so does growing, which fills the storage from its end on. */
     class Filling extends StorageDecorator<MemoryStorage> {

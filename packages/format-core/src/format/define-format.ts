@@ -2,9 +2,11 @@ import { FormatAccess } from "../access/format-access.ts";
 import { ImgError } from "../errors/img-error.ts";
 import type { Io } from "../io/io.ts";
 import { runAsync } from "../io/run-async.ts";
+import { checkOffset } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { FormatDriver } from "./driver.ts";
 import type { CreateOptions, OpenOptions } from "./open-options.ts";
+import { checkPreallocation } from "./preallocation.ts";
 
 /** What a format is made of; give it to {@link defineFormat}. */
 export interface FormatDefinition<
@@ -50,7 +52,10 @@ export interface Format<
    * @throws ImgError `ERR_IMG_CORRUPT`, `ERR_IMG_UNSUPPORTED`, `ERR_IMG_LIMIT`, `ERR_IMG_DENIED` (by the gate), `ERR_IMG_READ_ONLY`.
    */
   open(storage: Storage, options?: O & { readonly signal?: AbortSignal }): Promise<FormatAccess<D>>;
-  /** Creates an image in `storage` (its contents are lost) and opens it for writing. Ownership as for {@link open}. */
+  /**
+   * Creates an image in `storage` (its contents are lost) and opens it for writing. Ownership as for {@link open}.
+   * @throws RangeError when the size isn't one, or the preallocation is unknown; nothing is lost then
+   */
   create(storage: Storage, options: C & { readonly signal?: AbortSignal }): Promise<FormatAccess<D>>;
   /** {@link open} for use inside other operations. */
   openIo(storage: Storage, options?: O): Io<FormatAccess<D>>;
@@ -78,11 +83,11 @@ export function defineFormat<D extends FormatDriver, O extends OpenOptions, C ex
     if (definition.create === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${definition.name} images can't be created`);
     }
-    refuseReadOnly(storage);
+    checkNew(storage, options);
     return new FormatAccess(yield* definition.create(storage, options));
   }
   function* createClosedIo(storage: Storage, options: C): Io<boolean> {
-    refuseReadOnly(storage);
+    checkNew(storage, options);
     return definition.createClosed !== undefined && (yield* definition.createClosed(storage, options));
   }
   return {
@@ -98,6 +103,16 @@ export function defineFormat<D extends FormatDriver, O extends OpenOptions, C ex
     createIo,
     ...(definition.createClosed === undefined ? {} : { createClosedIo }),
   };
+}
+
+/**
+ * Refuses what no format can create, before anything of the storage's old contents is lost.
+ * @throws ImgError `ERR_IMG_READ_ONLY`; RangeError when an option isn't a size or a preallocation
+ */
+function checkNew(storage: Storage, { size = 0, preallocation = "none" }: CreateOptions): void {
+  refuseReadOnly(storage);
+  checkOffset(size, "size");
+  checkPreallocation(preallocation);
 }
 
 /** @throws ImgError `ERR_IMG_READ_ONLY` */
