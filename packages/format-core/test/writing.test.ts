@@ -2,17 +2,24 @@ import { IoVector } from "@img/io-vector";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import {
+  FormatAccess,
+  hostOffset,
   ImgError,
   MemoryStorage,
+  moveFastSync,
+  Mutex,
+  perform,
   runAsync,
   runSync,
-  type FormatAccess,
+  StorageDecorator,
   type GuestOffset,
   type HandledRange,
+  type HostPlace,
   type Io,
+  type Preallocation,
 } from "../src/index.ts";
 import { asyncOnly } from "./helpers/async-only.ts";
-import { blockImage, type BlockDriver, type BlockDriverOptions } from "./helpers/block-driver.ts";
+import { BlockDriver, blockImage, type BlockDriverOptions } from "./helpers/block-driver.ts";
 import { bothWorlds, type World } from "./helpers/both-worlds.ts";
 import { pattern } from "./helpers/bytes.ts";
 import { expectBytes } from "./helpers/expect-bytes.ts";
@@ -658,6 +665,11 @@ describe.each(bothWorlds)("resizing in the $name world", ({ run }) => {
     expect(image.driver.log).toEqual(["grow 5120 falloc", "shrink 2048", "grow 3072 metadata", "shrink 1024"]);
     await expect(run(image.io.resize(-1, "none"))).rejects.toThrow(RangeError);
     await expect(run(image.io.resizeShrink(0.5))).rejects.toThrow(RangeError);
+    for (const resize of ["resize", "resizeGrow"] as const) {
+      await expect(run(image.io[resize](9 * block, "Full" as "full"))).rejects.toThrow(
+        new RangeError("preallocation Full: expected none, zero, metadata, falloc, full"),
+      );
+    }
   });
 });
 
@@ -717,6 +729,117 @@ describe.each(bothWorlds)("closing in the $name world", ({ run }) => {
     await expect(image.write(new Uint8Array(1), 0)).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
     await expect(image.lease()).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
     expect(image.io.tryShare()).toBe(false);
+  });
+});
+
+describe("several changes of the size at once", () => {
+  /** Grows in turn, and never makes the disk smaller by that. */
+  class Slow extends BlockDriver {
+    readonly #growing = new Mutex("the size");
+
+    override *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
+      yield* this.#growing.acquire();
+      try {
+        yield* perform({ label: "the host", async: turn });
+        if (size > this.size) yield* super.resizeGrow(size, preallocation);
+      } finally {
+        this.#growing.release();
+      }
+    }
+
+    override *resizeShrink(size: number): Io<void> {
+      yield* perform({ label: "the host", async: turn });
+      yield* super.resizeShrink(size);
+    }
+  }
+
+  it.each([
+    ["grow and grow less", 2, [8, 4]],
+    ["shrink and grow", 8, [2, 8]],
+    ["grow and shrink", 4, [8, 2]],
+    ["shrink, grow, and grow less", 8, [2, 12, 8]],
+  ])("%s: each is done, and the disk is as one of them says", async (_name, before, sizes) => {
+    const image = new FormatAccess(new Slow(new MemoryStorage(), { size: before * block }));
+    await Promise.all(sizes.map((size) => image.resize(size * block)));
+    expect(image.driver.log).toHaveLength(sizes.length);
+    expect(sizes).toContain(image.size / block);
+  });
+
+  it("the last of two is the one that counts", async () => {
+    for (const [before, first, second] of [
+      [2, 8, 4],
+      [8, 2, 8],
+    ] as const) {
+      const image = new FormatAccess(new Slow(new MemoryStorage(), { size: before * block }));
+      await Promise.all([image.resize(first * block), image.resize(second * block)]);
+      expect(image.size).toBe(second * block);
+    }
+  });
+
+  it("doesn't ask a driver again that takes whole blocks only", async () => {
+    class Whole extends BlockDriver {
+      override *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
+        yield* super.resizeGrow(Math.ceil(size / block) * block, preallocation);
+      }
+    }
+    const image = new FormatAccess(new Whole(new MemoryStorage(), { size: block }));
+    await image.resize(2 * block - 1);
+    expect(image.driver.log).toEqual([`grow ${2 * block} none`]);
+  });
+});
+
+describe("an image that can't be written", () => {
+  it("isn't, however ready its driver is to write in place", async () => {
+    const storage = new MemoryStorage(pattern(block));
+    const driver = new BlockDriver(storage, { size: block, writable: false });
+    const place = (): HostPlace => ({ storage, offset: hostOffset(0) });
+    const image = new FormatAccess(Object.assign(driver, { peekWrite: place }));
+    const refused = expect.objectContaining({ code: "ERR_IMG_READ_ONLY" }) as Error;
+    await expect(image.write(Uint8Array.of(9), 0)).rejects.toThrow(refused);
+    await expect(image.writev(IoVector.single(Uint8Array.of(9)), 0)).rejects.toThrow(refused);
+    expect(moveFastSync(image, "write", IoVector.single(Uint8Array.of(9)), 0)).toBe(false);
+    expectBytes(storage.toUint8Array(), pattern(block));
+  });
+});
+
+describe("a storage that answers with what only looks like a promise", () => {
+  class Thenable extends StorageDecorator<MemoryStorage> {
+    override read(into: IoVector, offset: number): Promise<void> {
+      return late(() => this.inner.read(into, offset));
+    }
+
+    override write(from: IoVector, offset: number): Promise<void> {
+      return late(() => this.inner.write(from, offset));
+    }
+  }
+
+  function late(act: () => void): Promise<void> {
+    const then = (resolve: () => void, reject: (error: unknown) => void): void => {
+      setImmediate(() => {
+        try {
+          act();
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    };
+    return { then } as Promise<void>;
+  }
+
+  it("is waited for", async () => {
+    const storage = new Thenable(new MemoryStorage(pattern(block)));
+    const driver = new BlockDriver(storage, { size: block });
+    driver.blocks.set(0, { kind: "data", host: 0 });
+    const image = new FormatAccess(Object.assign(driver, { peekWrite: () => ({ storage, offset: hostOffset(0) }) }));
+    const buffer = new Uint8Array(4);
+    const reading = image.read(buffer, 0);
+    expect(reading).toBeInstanceOf(Promise);
+    await reading;
+    expectBytes(buffer, pattern(4));
+    await image.write(Uint8Array.of(7), 0);
+    expect(storage.inner.toUint8Array()[0]).toBe(7);
+    await image.close();
   });
 });
 

@@ -10,13 +10,15 @@ import {
 } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 
-/** A change of the storage's first bytes that is about to happen. */
+/** A change of the storage that is about to happen, and may change its first bytes. */
 export interface HeadChange {
   /** Where it begins in the storage, in bytes. */
   readonly offset: number;
   readonly length: number;
   /** What is written; `undefined`: zeroes. */
   readonly from?: IoVector;
+  /** Bytes that the storage has afterwards, if it has fewer now. */
+  readonly size: number;
 }
 
 /**
@@ -45,24 +47,16 @@ export class ProbeGuard {
   }
 
   /**
-   * Judges a change; does nothing if it is none of the first bytes.
+   * Judges a change; does nothing if it is none of the first bytes, nor of how many there are.
    * @returns call it when the change is made or has failed; others wait until then
    * @throws ImgError `ERR_IMG_DENIED`
    */
   *begin(change: HeadChange): Io<(() => void) | undefined> {
-    if (change.offset >= this.length || change.length === 0) {
+    const isShort = this.#storage.size < Math.min(change.size, this.length);
+    if (change.length === 0 || (change.offset >= this.length && !isShort)) {
       return undefined;
     }
-    yield* this.#mutex.acquire();
-    try {
-      yield* this.#judge(Math.max(this.#storage.size, change.offset + change.length), change);
-    } catch (error) {
-      this.#mutex.release();
-      throw error;
-    }
-    return () => {
-      this.#mutex.release();
-    };
+    return yield* this.#hold(() => this.#judge(Math.max(this.#storage.size, change.size), change));
   }
 
   /** {@link begin} for a change of the storage's length to `size` bytes; new bytes are zero. */
@@ -70,9 +64,14 @@ export class ProbeGuard {
     if (Math.min(size, this.#storage.size) >= this.length) {
       return undefined;
     }
+    return yield* this.#hold(() => this.#judge(size));
+  }
+
+  /** Keeps the first bytes from changing, if `judge` doesn't throw. @returns what lets them change */
+  *#hold(judge: () => Io<void>): Io<() => void> {
     yield* this.#mutex.acquire();
     try {
-      yield* this.#judge(size);
+      yield* judge();
     } catch (error) {
       this.#mutex.release();
       throw error;
@@ -87,13 +86,7 @@ export class ProbeGuard {
     const head = new Uint8Array(Math.min(this.length, size));
     yield* readStorage(this.#storage, IoVector.single(head), 0);
     if (change !== undefined) {
-      const length = Math.min(change.length, head.length - change.offset);
-      const place = head.subarray(change.offset, change.offset + length);
-      if (change.from === undefined) {
-        place.fill(0);
-      } else {
-        change.from.slice(0, length).copyIntoSlice(place);
-      }
+      apply(change, head);
     }
     const found = this.#probe(head);
     if (found !== this.#name) {
@@ -115,5 +108,15 @@ export class ProbeGuard {
       }
       throw error;
     }
+  }
+}
+
+/** Makes a change in a copy of the first bytes. */
+function apply({ offset, length, from }: HeadChange, head: Uint8Array): void {
+  const place = head.subarray(offset, offset + length);
+  if (from === undefined) {
+    place.fill(0);
+  } else {
+    from.slice(0, place.length).copyIntoSlice(place);
   }
 }

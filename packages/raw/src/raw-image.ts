@@ -25,7 +25,7 @@ import {
   type StoragePreallocation,
 } from "@img/format-core";
 import type { IoVector } from "@img/io-vector";
-import { ProbeGuard } from "./probe-guard.ts";
+import { ProbeGuard, type HeadChange } from "./probe-guard.ts";
 import type { RawOpenOptions } from "./raw-options.ts";
 import { RawWindow } from "./raw-window.ts";
 
@@ -92,7 +92,7 @@ export class RawImage implements FormatDriver {
 
   /** @throws ImgError `ERR_IMG_DENIED` when the image would no longer be taken for raw, and its format was only guessed */
   *checkWrite?(offset: GuestOffset, from: IoVector): Io<(() => void) | undefined> {
-    return yield* this.#beginChange(offset, from.length, from);
+    return yield* this.#beginChange({ offset: this.#window.offset + offset, length: from.length, from });
   }
 
   peekWrite(offset: GuestOffset, length: number): HostPlace | undefined {
@@ -105,18 +105,36 @@ export class RawImage implements FormatDriver {
     this.#checkWritable();
     const { storage } = this.#window;
     const host = hostOffset(this.#window.offset + offset);
-    if (options.direct === true && host < (this.#guard?.length ?? 0)) {
+    const within = Math.min(length, this.#size - offset);
+    const finished = (options.direct === true ? yield* this.#beginDirect(host, within) : undefined) ?? nothing;
+    try {
+      if (this.#isFilledUp(host + within)) {
+        yield* this.#resizing.run(() => this.#fillUp());
+      }
+    } catch (error) {
+      finished();
+      throw error;
+    }
+    return { storage, offset: host, length: within, commit: finished, abort: finished };
+  }
+
+  /** Judges a write whose data nobody sees: it can't be of the first bytes, but may make a short storage longer. */
+  *#beginDirect(offset: number, length: number): Io<(() => void) | undefined> {
+    const { storage } = this.#window;
+    if (offset < (this.#guard?.length ?? 0)) {
       throw new ImgError(
         "ERR_IMG_DENIED",
         `${storage.label}: the format was guessed to be raw, so its first bytes can't be written directly: name the format when opening`,
         { subject: storage.label },
       );
     }
-    const within = Math.min(length, this.#size - offset);
-    if (host + within > storage.size && padding(storage) > 0) {
-      yield* this.#resizing.run(() => this.#fillUp());
-    }
-    return { storage, offset: host, length: within, commit: nothing, abort: nothing };
+    return yield* this.#beginChange({ offset, length });
+  }
+
+  /** Whether a write that ends at `end` of the storage makes it as long as the disk. */
+  #isFilledUp(end: number): boolean {
+    const { storage } = this.#window;
+    return end > storage.size && padding(storage) > 0;
   }
 
   /** Makes the storage as long as the disk (`roundUpTo`): a write that lengthens it in whole blocks would make it longer. */
@@ -130,10 +148,10 @@ export class RawImage implements FormatDriver {
 
   *ensureZeroMapping(offset: GuestOffset, length: number): Io<HandledRange> {
     this.#checkWritable();
-    const finished = yield* this.#beginChange(offset, length);
+    const { storage } = this.#window;
+    const host = this.#window.offset + offset;
+    const finished = yield* this.#beginChange({ offset: host, length, size: 0 });
     try {
-      const { storage } = this.#window;
-      const host = this.#window.offset + offset;
       // past the storage's end it is zero already
       yield* zeroStorage(storage, host, Math.max(0, Math.min(length, storage.size - host)));
     } finally {
@@ -225,12 +243,14 @@ export class RawImage implements FormatDriver {
     return `raw[${this.#window.storage.label}]`;
   }
 
-  *#beginChange(offset: GuestOffset, length: number, from?: IoVector): Io<(() => void) | undefined> {
+  /** @param change - its `size`, unless given, is that after a write */
+  *#beginChange(change: Omit<HeadChange, "size"> & Partial<HeadChange>): Io<(() => void) | undefined> {
     if (this.#guard === undefined) {
       return undefined;
     }
-    const host = this.#window.offset + offset;
-    return yield* this.#guard.begin({ offset: host, length, ...(from === undefined ? {} : { from }) });
+    const end = change.offset + change.length;
+    const size = this.#isFilledUp(end) ? this.#window.offset + this.#size : end;
+    return yield* this.#guard.begin({ size, ...change });
   }
 
   /**

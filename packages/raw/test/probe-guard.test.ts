@@ -103,6 +103,39 @@ describe.each(bothWorlds)("the probe guard in the $name world", ({ run }) => {
     expect(storage.size).toBe(20);
   });
 
+  it("judges zeroes that take their space, in what is zeroed first and in what follows", async () => {
+    const storage = new MemoryStorage(Uint8Array.of(0x41, 1, 2, 0x42, ...pattern(1000)));
+    const image = openProbed(storage);
+    await expect(run(image.io.writeZeroes(1, 2, { allocate: true }))).rejects.toThrow(denied);
+    expect(storage.toUint8Array()[1]).toBe(1);
+    await run(image.io.writeZeroes(0, 1004, { allocate: true }));
+    expect(storage.toUint8Array()).toEqual(new Uint8Array(1004));
+  });
+
+  it.each([1, 512])(
+    "judges what lengthens a storage that is shorter than its head, in blocks of %i",
+    async (request) => {
+      const full = { ...magicFormat("full", []), probeLength: 16 };
+      const among = new FormatRegistry([
+        raw,
+        { ...full, probe: (head) => (head.length === 16 && head[0] === 7 ? 50 : 0) },
+      ]);
+      const limits = { request, memory: 1, zero: request, discard: request };
+      const storage = new MemoryStorage(Uint8Array.of(7, 1, 2, 3), { limits });
+      const image = await run(among.openIo(storage, { writable: true, writeProbed: true, roundUpTo: 512 } as object));
+      await expect(run(image.io.write(vector(1), 100))).rejects.toThrow(denied);
+      await expect(run(image.io.writeZeroes(100, 1, { allocate: true }))).rejects.toThrow(denied);
+      await expect(run(image.io.ensureDataMapping(100, 10, true))).rejects.toThrow(denied);
+      await run(image.io.writeZeroes(100, 1));
+      expect([storage.size, image.size]).toEqual([4, 512]);
+      await run(image.io.write(vector(8), 0));
+      await run(image.io.ensureDataMapping(100, 10, true));
+      await run(image.io.write(vector(1), 200));
+      expect(storage.size).toBeGreaterThan(200);
+      await expect(run(image.io.write(vector(7), 0))).rejects.toThrow(denied);
+    },
+  );
+
   it("refuses a header that two other formats claim", async () => {
     const among = new FormatRegistry([raw, magicFormat("one", magic), magicFormat("two", magic)]);
     const image = await run(among.openIo(new MemoryStorage(pattern(10)), { writable: true, writeProbed: true }));

@@ -1,6 +1,7 @@
 import { IoVector } from "@img/io-vector";
 import type { FormatDriver } from "../format/driver.ts";
 import type { Preallocation } from "../format/preallocation.ts";
+import type { Io } from "../io/io.ts";
 import type { Lease } from "../io/lease-lock.ts";
 import { runAsync } from "../io/run-async.ts";
 import type { Mapping, PlacedMapping, ShallowMapping } from "../mapping/mapping.ts";
@@ -142,7 +143,7 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
 
   /** {@link read} into several buffers behind each other. */
   readv(into: IoVector, offset: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.read(into, offset), options?.signal);
+    return begin(this.io.read(into, offset), options);
   }
 
   /**
@@ -155,10 +156,11 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
 
   #move(verb: "read" | "write", buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
     try {
+      options?.signal?.throwIfAborted();
       checkRange(offset, buffer.length);
       const fast = verb === "read" ? readFast(this, buffer, offset) : writeFast(this, buffer, offset);
       if (fast === false) {
-        return runAsync(this.io[verb](IoVector.from(buffer), offset), options?.signal);
+        return begin(this.io[verb](IoVector.from(buffer), offset), options);
       }
       return fast === true ? done : fast;
     } catch (error) {
@@ -168,7 +170,7 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
 
   /** {@link write} from several buffers behind each other. */
   writev(from: IoVector, offset: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.write(from, offset), options?.signal);
+    return begin(this.io.write(from, offset), options);
   }
 
   /**
@@ -177,7 +179,7 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * @throws RangeError when it isn't whole blocks; ImgError `ERR_IMG_UNSUPPORTED` when the image can't hold compressed data
    */
   writeCompressed(buffer: Uint8Array, offset: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.writeCompressed(IoVector.from(buffer), offset), options?.signal);
+    return begin(this.io.writeCompressed(IoVector.from(buffer), offset), options);
   }
 
   /**
@@ -198,12 +200,12 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * @param options - `allocate`: what isn't allocated in this layer gets space on the host, and zeroes are written everywhere
    */
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions & AbortOptions = {}): Promise<void> {
-    return runAsync(this.io.writeZeroes(offset, length, options), options.signal);
+    return begin(this.io.writeZeroes(offset, length, options), options);
   }
 
   /** Makes a range read as zero and frees what it took. Runs alone. */
   discardToZero(offset: number, length: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.discardToZero(offset, length), options?.signal);
+    return begin(this.io.discardToZero(offset, length), options);
   }
 
   /**
@@ -211,7 +213,7 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * advice where the format can't. Runs alone.
    */
   discardToAny(offset: number, length: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.discardToAny(offset, length), options?.signal);
+    return begin(this.io.discardToAny(offset, length), options);
   }
 
   /**
@@ -219,22 +221,22 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
    * @throws ImgError `ERR_IMG_UNSUPPORTED` when the format has no backing images.
    */
   discardToBacking(offset: number, length: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.discardToBacking(offset, length), options?.signal);
+    return begin(this.io.discardToBacking(offset, length), options);
   }
 
   /** Sets the disk's size in bytes. `preallocation` (default `"none"`) is for what it gains. */
   resize(size: number, preallocation: Preallocation = "none", options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.resize(size, preallocation), options?.signal);
+    return begin(this.io.resize(size, preallocation), options);
   }
 
   /** {@link resize} that does nothing unless the disk gets larger. */
   resizeGrow(size: number, preallocation: Preallocation = "none", options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.resizeGrow(size, preallocation), options?.signal);
+    return begin(this.io.resizeGrow(size, preallocation), options);
   }
 
   /** {@link resize} that does nothing unless the disk gets smaller. What lies past the new end is lost. */
   resizeShrink(size: number, options?: AbortOptions): Promise<void> {
-    return runAsync(this.io.resizeShrink(size), options?.signal);
+    return begin(this.io.resizeShrink(size), options);
   }
 
   /** Writes everything that is buffered to the storages, safely ordered. Not durable before {@link sync}. */
@@ -271,6 +273,12 @@ export class FormatAccess<D extends FormatDriver = FormatDriver> implements Asyn
   toString(): string {
     return this.driver.toString();
   }
+}
+
+/** Drives an operation, which isn't begun when it is aborted already. */
+function begin<T>(io: Io<T>, options: AbortOptions | undefined): Promise<T> {
+  const signal = options?.signal;
+  return signal?.aborted === true ? Promise.reject(signal.reason as Error) : runAsync(io, signal);
 }
 
 function checkCount(count: number): number {

@@ -1,15 +1,17 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver } from "../format/driver.ts";
-import type { Preallocation } from "../format/preallocation.ts";
-import type { Io } from "../io/io.ts";
+import { checkPreallocation, type Preallocation } from "../format/preallocation.ts";
+import { checkpoint, type Io } from "../io/io.ts";
 import { LeaseLock, type Lease } from "../io/lease-lock.ts";
+import { Mutex } from "../io/mutex.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { checkOffset, checkRange, guestOffset, hex, type HostOffset } from "../numbers/offsets.ts";
 import { readAligned } from "../storage-access/read-storage.ts";
 import { lengthens, lengthenStorage, writeAligned, writeStorage } from "../storage-access/write-storage.ts";
 import type { StorageRange } from "../storage-access/copy-storage.ts";
 import type { Storage, WriteZeroesOptions } from "../storage/storage.ts";
+import { checkMapping } from "./check-answer.ts";
 import { commitAfter } from "./commit-after.ts";
 import { copyIntoImage } from "./copy-into-image.ts";
 import type { FormatAccess } from "./format-access.ts";
@@ -20,7 +22,7 @@ import { planSteps, type ReadStep } from "./read-plan.ts";
 import { failureOf, inSynchronousWorld, isRefusal } from "./refusal.ts";
 import { peekMapping, resolveMapping } from "./resolve-mapping.ts";
 import { prepareWrite, writeImage } from "./write-image.ts";
-import { zeroAllocated, zeroImage, type RangeHandler } from "./zero-image.ts";
+import { rangeHandler, zeroAllocated, zeroImage, type RangeHandler } from "./zero-image.ts";
 
 /** A host range that may be written directly. */
 export interface DataMapping {
@@ -39,12 +41,16 @@ export interface DataMapping {
 export class FormatIo<D extends FormatDriver = FormatDriver> {
   readonly #access: FormatAccess<D>;
   readonly #lease: LeaseLock;
+  /** Growing shares the lease with everything else but itself. */
+  readonly #growing: Mutex;
   /** `closing`: while it is closed, and when the synchronous world refused the end of it: nothing but closing is possible then. */
   #state: "open" | "closing" | "closed" = "open";
 
   constructor(access: FormatAccess<D>) {
     this.#access = access;
-    this.#lease = new LeaseLock(String(access.driver));
+    const name = String(access.driver);
+    this.#lease = new LeaseLock(name);
+    this.#growing = new Mutex(`the size of ${name}`);
   }
 
   /** Whether `close` has begun. */
@@ -62,6 +68,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
     const { driver } = this.#access;
     const guest = guestOffset(offset);
     const mapping = driver.peekMapping?.(guest, maxLength) ?? (yield* driver.getMapping(guest, maxLength));
+    checkMapping(driver, mapping, offset);
     return mapping.length > maxLength ? ({ ...mapping, length: maxLength } as ShallowMapping) : mapping;
   }
 
@@ -232,7 +239,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   *writeZeroes(offset: number, length: number, { allocate = false }: WriteZeroesOptions = {}): Io<void> {
     checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined = driver.ensureZeroMapping?.bind(driver);
+    const handler = rangeHandler(driver, "ensureZeroMapping");
     yield* this.shared(() => {
       this.#checkWritableRange(offset, length);
       return allocate ? zeroAllocated(this.#access, offset, length) : zeroImage(this.#access, offset, length, handler);
@@ -243,7 +250,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   *discardToZero(offset: number, length: number): Io<void> {
     checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined = driver.discardToZero?.bind(driver);
+    const handler = rangeHandler(driver, "discardToZero");
     yield* this.exclusive(() => {
       this.#checkWritableRange(offset, length);
       return zeroImage(this.#access, offset, length, handler);
@@ -254,7 +261,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   *discardToAny(offset: number, length: number): Io<void> {
     checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined = driver.discardToAny?.bind(driver);
+    const handler = rangeHandler(driver, "discardToAny");
     yield* this.exclusive(() => {
       this.#checkWritableRange(offset, length);
       return discard(handler, offset, length);
@@ -265,7 +272,7 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
   *discardToBacking(offset: number, length: number): Io<void> {
     checkRange(offset, length);
     const { driver } = this.#access;
-    const handler: RangeHandler | undefined = driver.discardToBacking?.bind(driver);
+    const handler = rangeHandler(driver, "discardToBacking");
     yield* this.exclusive(() => {
       this.#checkWritableRange(offset, length);
       if (handler === undefined) {
@@ -277,48 +284,63 @@ export class FormatIo<D extends FormatDriver = FormatDriver> {
 
   /** @see FormatAccess.resize */
   *resize(size: number, preallocation: Preallocation): Io<void> {
+    checkOffset(size, "size");
+    checkPreallocation(preallocation);
     const { driver } = this.#access;
-    if (size < driver.size) {
-      yield* this.resizeShrink(size);
-    } else {
-      yield* this.resizeGrow(size, preallocation);
+    let isDone = false;
+    while (!isDone) {
+      // somebody else may change on which side of it the size lies, until it is our turn
+      isDone = yield* size < driver.size ? this.#tryShrink(size) : this.#tryGrow(size, preallocation);
     }
   }
 
   /** @see FormatAccess.resizeGrow */
   *resizeGrow(size: number, preallocation: Preallocation): Io<void> {
     checkOffset(size, "size");
-    yield* this.shared(() => this.#grow(size, preallocation));
+    checkPreallocation(preallocation);
+    yield* this.#tryGrow(size, preallocation);
   }
 
-  *#grow(size: number, preallocation: Preallocation): Io<void> {
+  /** @returns `false`: the disk is larger */
+  #tryGrow(size: number, preallocation: Preallocation): Io<boolean> {
+    return this.shared(() => this.#growing.run(() => this.#grow(size, preallocation)));
+  }
+
+  *#grow(size: number, preallocation: Preallocation): Io<boolean> {
     const { driver } = this.#access;
     this.#checkWritable();
     if (size <= driver.size) {
-      return;
+      return size === driver.size;
     }
     if (driver.resizeGrow === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be resized`);
     }
     yield* driver.resizeGrow(size, preallocation);
+    return true;
   }
 
   /** @see FormatAccess.resizeShrink */
   *resizeShrink(size: number): Io<void> {
     checkOffset(size, "size");
-    yield* this.exclusive(() => this.#shrink(size));
+    yield* this.#tryShrink(size);
   }
 
-  *#shrink(size: number): Io<void> {
+  /** @returns `false`: the disk is smaller */
+  #tryShrink(size: number): Io<boolean> {
+    return this.exclusive(() => this.#shrink(size));
+  }
+
+  *#shrink(size: number): Io<boolean> {
     const { driver } = this.#access;
     this.#checkWritable();
     if (size >= driver.size) {
-      return;
+      return size === driver.size;
     }
     if (driver.resizeShrink === undefined) {
       throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be made smaller`);
     }
     yield* driver.resizeShrink(size);
+    return true;
   }
 
   /** @see FormatAccess.flush */
@@ -539,6 +561,9 @@ function* discard(handler: RangeHandler | undefined, offset: number, length: num
   const end = offset + length;
   let at = offset;
   while (at < end && handler !== undefined) {
+    if (at > offset) {
+      yield* checkpoint();
+    }
     const handled = yield* handler(guestOffset(at), end - at);
     if (handled.length === 0) {
       return;

@@ -18,7 +18,8 @@ import { tryPrepareWrite } from "./try-prepare-write.ts";
  * @returns `false`: it isn't such a request, nothing was done
  */
 export function moveFastSync(access: FormatAccess, verb: "read" | "write", vector: IoVector, offset: number): boolean {
-  if (vector.isEmpty || (verb === "write" && offset + vector.length > access.size) || !access.io.tryShare()) {
+  const isRefused = verb === "write" && (!access.writable || offset + vector.length > access.size);
+  if (vector.isEmpty || isRefused || !access.io.tryShare()) {
     return false;
   }
   try {

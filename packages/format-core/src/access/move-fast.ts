@@ -28,8 +28,8 @@ export function moveFast(
     throw moveFailure(verb, vector, place, error);
   }
   if (isPromise(answer)) {
-    // one promise for both outcomes, where catch() and finally() would make five
-    return answer.then(
+    // one promise for both outcomes, where catch() and finally() would make five; a promise of another kind may answer with anything
+    return Promise.resolve(answer).then(
       () => {
         finish(access, prepared);
       },

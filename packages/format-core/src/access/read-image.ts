@@ -1,7 +1,7 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import { all } from "../io/all.ts";
-import type { Io } from "../io/io.ts";
+import { checkpoint, type Io } from "../io/io.ts";
 import { guestOffset, hex } from "../numbers/offsets.ts";
 import { readStorage } from "../storage-access/read-storage.ts";
 import type { FormatAccess } from "./format-access.ts";
@@ -14,6 +14,9 @@ const stepsAtOnce = 256;
 export function* readImage(access: FormatAccess, into: IoVector, offset: number): Io<void> {
   let done = 0;
   while (done < into.length) {
+    if (done > 0) {
+      yield* checkpoint();
+    }
     const steps = yield* planSteps(access, offset + done, into.length - done, true, stepsAtOnce);
     const [first] = steps;
     if (steps.length === 1 && first !== undefined) {

@@ -1,6 +1,7 @@
 import type { Io } from "../io/io.ts";
 import type { Mapping, ShallowMapping } from "../mapping/mapping.ts";
 import { guestOffset, type GuestOffset } from "../numbers/offsets.ts";
+import { checkMapping } from "./check-answer.ts";
 import type { FormatAccess } from "./format-access.ts";
 
 /** Where a look-up stands on its way down the chain. */
@@ -52,6 +53,7 @@ function start(access: FormatAccess, offset: number, maxLength: number): Cursor 
 /** The mapping, if `shallow` is the end of the way; else moves the cursor one layer down. */
 function descend(cursor: Cursor, shallow: ShallowMapping): Mapping | undefined {
   const { depth } = cursor;
+  checkMapping(cursor.layer.driver, shallow, cursor.offset);
   switch (shallow.kind) {
     case "raw":
       return {

@@ -16,7 +16,7 @@ import { tryPrepareWrite } from "./try-prepare-write.ts";
  * @returns `false`: it isn't such a write, nothing was done; `true`: done; a promise: in flight
  */
 export function writeFast(access: FormatAccess, buffer: Uint8Array, offset: number): boolean | Promise<void> {
-  if (buffer.length === 0 || offset + buffer.length > access.size || !access.io.tryShare()) {
+  if (buffer.length === 0 || !access.writable || offset + buffer.length > access.size || !access.io.tryShare()) {
     return false;
   }
   const vector = IoVector.single(buffer);
@@ -69,7 +69,7 @@ function writePrepared(access: FormatAccess, vector: IoVector, prepared: Prepare
 function read(storage: Storage, into: IoVector, offset: number): true | Promise<void> {
   try {
     const answer = storage.read(into, offset);
-    return isPromise(answer) ? answer.catch(failed) : true;
+    return isPromise(answer) ? Promise.resolve(answer).catch(failed) : true;
   } catch (error) {
     return failed(error);
   }

@@ -1,10 +1,11 @@
 import type { IoVector } from "@img/io-vector";
 import { ImgError } from "../errors/img-error.ts";
 import type { FormatDriver, PreparedWrite, PrepareWriteOptions } from "../format/driver.ts";
-import { isPromise, type Io } from "../io/io.ts";
+import { checkpoint, isPromise, type Io } from "../io/io.ts";
 import { TaskGroup } from "../io/task-group.ts";
 import { guestOffset } from "../numbers/offsets.ts";
 import { writeStorage } from "../storage-access/write-storage.ts";
+import { checkPrepared } from "./check-answer.ts";
 import { commitAfter } from "./commit-after.ts";
 import type { FormatAccess } from "./format-access.ts";
 import { placeWrite } from "./place-write.ts";
@@ -37,6 +38,9 @@ function* writeParts(access: FormatAccess, from: IoVector, offset: number, place
   try {
     for (let done = 0; done < from.length && !parts.hasFailed;) {
       const rest = from.length - done;
+      if (done > 0) {
+        yield* checkpoint();
+      }
       const prepared = yield* prepareWrite(access.driver, offset + done, rest, {
         overwrite: true,
         gather: true,
@@ -66,7 +70,7 @@ function writePrepared(prepared: PreparedWrite, data: IoVector): Io<void> {
 
 /**
  * Asks a driver to make a range writable.
- * @throws ImgError `ERR_IMG_UNSUPPORTED` when the format can't be written.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` when the format can't be written; `ERR_IMG_CORRUPT` when the driver's answer makes no sense
  */
 export function* prepareWrite(
   driver: FormatDriver,
@@ -77,5 +81,5 @@ export function* prepareWrite(
   if (driver.prepareWrite === undefined) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", `${driver.format} images can't be written`);
   }
-  return yield* driver.prepareWrite(guestOffset(offset), length, options);
+  return checkPrepared(driver, yield* driver.prepareWrite(guestOffset(offset), length, options), offset);
 }

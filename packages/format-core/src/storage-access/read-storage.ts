@@ -1,5 +1,5 @@
 import { IoVector } from "@img/io-vector";
-import type { Io } from "../io/io.ts";
+import { checkpoint, type Io } from "../io/io.ts";
 import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
 import { callStorage } from "./call-storage.ts";
@@ -22,6 +22,9 @@ export function* readStorage(storage: Storage, into: IoVector, offset: number): 
   const buffer = state.takeBuffer(storage);
   try {
     for (let done = 0; done < into.length; done += bounceLength) {
+      if (done > 0) {
+        yield* checkpoint();
+      }
       const part = into.slice(done, Math.min(done + bounceLength, into.length));
       const start = alignDown(offset + done, storage.limits.request);
       const unit = Math.max(storage.limits.request, storage.limits.memory);

@@ -1,6 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import { ImgError, isImgError } from "../errors/img-error.ts";
-import type { Io } from "../io/io.ts";
+import { checkpoint, type Io } from "../io/io.ts";
 import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
 import type { Storage, WriteZeroesOptions } from "../storage/storage.ts";
 import { callStorage } from "./call-storage.ts";
@@ -9,6 +9,8 @@ import { checkWritable, writeStorage } from "./write-storage.ts";
 
 const chunkLength = 1024 * 1024;
 const pieceLength = 64 * 1024;
+/** What is zeroed may be aborted at multiples of it: no cluster of a format is half zeroed then. */
+const abortLength = 4 * 1024 * 1024;
 
 /**
  * Makes a range read as zero: by the storage's own means where it has them, else by writing zeroes; its ends are written where they
@@ -69,13 +71,20 @@ export function* writeZeroBytes(storage: Storage, offset: number, length: number
   const piece = new Uint8Array(Math.min(length, pieceLength));
   // chunks end on multiples of their length, so that all but the first and the last are aligned
   for (let at = offset; at < offset + length;) {
+    if (at > offset && at % abortLength === 0) {
+      yield* checkpoint();
+    }
     const stop = Math.min(alignDown(at, chunkLength) + chunkLength, offset + length);
-    yield* writeStorage(storage, repeat(piece, stop - at), at);
+    yield* writeStorage(storage, zeroVector(stop - at, piece), at);
     at = stop;
   }
 }
 
-function repeat(piece: Uint8Array, length: number): IoVector {
+/** So many zeroes, in buffers that are one in memory: `piece`. */
+export function zeroVector(
+  length: number,
+  piece: Uint8Array = new Uint8Array(Math.min(length, pieceLength)),
+): IoVector {
   const buffers: Uint8Array[] = [];
   let rest = length;
   for (; rest >= piece.length; rest -= piece.length) {
