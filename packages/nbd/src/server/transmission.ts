@@ -231,6 +231,7 @@ export class Transmission {
 
   async #skip(payload: number): Promise<boolean> {
     const { input } = this.#parts.state;
+    this.#parts.writer.flush();
     for (let rest = payload; rest > 0;) {
       const part = Math.min(rest, input.queue.length);
       input.queue.skip(part);
@@ -319,21 +320,23 @@ export class Transmission {
   }
 
   #fail(request: NbdRequest, error: unknown, cost: number): void {
+    if (isFastRefusal(request, error)) {
+      const message = "zeroing this range wouldn't be faster than writing it";
+      this.#refuse(request, { error: "ENOTSUP", message }, cost);
+      return;
+    }
     const { client, gone } = this.#parts.state;
     if (!gone.aborted || error !== gone.reason) {
       this.#parts.settings.observer?.failed?.(client, error);
     }
-    this.#refuse(request, faultOf(request, error), cost);
+    // not more than the client needs to know about our side
+    this.#refuse(request, { error: wireError(error), message: "the request failed on the server" }, cost);
   }
 }
 
-/** What the client is told: not more than it needs to know about our side. */
-function faultOf(request: NbdRequest, error: unknown): RequestFault {
-  const fast = request.type === commands.writeZeroes && (request.flags & flag.fastZero) !== 0;
-  if (fast && isUnsupported(error)) {
-    return { error: "ENOTSUP", message: "zeroing this range wouldn't be faster than writing it" };
-  }
-  return { error: wireError(error), message: "the request failed on the server" };
+/** Whether a client has only tried if something would be fast: then nothing has failed. */
+function isFastRefusal({ type, flags }: NbdRequest, error: unknown): boolean {
+  return type === commands.writeZeroes && (flags & flag.fastZero) !== 0 && isUnsupported(error);
 }
 
 function isUnsupported(error: unknown): boolean {

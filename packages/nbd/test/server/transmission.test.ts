@@ -5,6 +5,7 @@ import { optionTypes } from "../../src/protocol/handshake-numbers.ts";
 import { chunkTypes, commandFlags, commands } from "../../src/protocol/transmission-numbers.ts";
 import type { NbdExport } from "../../src/server/nbd-export.ts";
 import { NbdServer } from "../../src/server/nbd-server.ts";
+import type { NbdObserver } from "../../src/server/server-options.ts";
 import { storageExport } from "../../src/server/storage-export.ts";
 import { ControlledExport } from "../helpers/controlled-export.ts";
 import { join, settle, use } from "../helpers/in-process.ts";
@@ -104,7 +105,9 @@ test("a sparse read of which a part fails is one error, and the next read is rig
   expect([data[mib - 1], data[mib], data[2 * mib - 1], data[2 * mib]]).toEqual([9, 0, 0, 9]);
 });
 
-test("fast zeroes that would be slow are refused and change nothing; others are done", async () => {
+test("fast zeroes that would be slow are refused, which is no failure, and change nothing; others are done", async () => {
+  const failures: unknown[] = [];
+  const observer: NbdObserver = { failed: (_, error) => failures.push(error) };
   const storage = new MemoryStorage(new Uint8Array(mib).fill(1));
   const plain = storageExport(storage);
   const exported: NbdExport = {
@@ -117,12 +120,25 @@ test("fast zeroes that would be slow are refused and change nothing; others are 
       return plain.writeZeroes?.(offset, length, options);
     },
   };
-  const { probe } = await use(new NbdServer(only(exported)));
+  const { probe } = await use(new NbdServer(only(exported), { observer }));
   const zero = { type: commands.writeZeroes, offset: 0, length: 4096 };
   expect(await probe.outcome({ ...zero, flags: commandFlags.fastZero })).toBe("ENOTSUP, alive");
   expect((await probe.call({ type: commands.read, length: 1 })).data[0]).toBe(1);
   expect(await probe.outcome(zero)).toBe("ok, alive");
   expect((await probe.call({ type: commands.read, length: 1 })).data[0]).toBe(0);
+  expect(failures).toEqual([]);
+});
+
+test("what is ready is answered while the data of a refused write is still to come", async () => {
+  const exported = storageExport(new MemoryStorage(new Uint8Array(mib)), { writable: false });
+  const { probe } = await use(new NbdServer(only(exported)));
+  const read = { type: commands.read, offset: 0, length: 100 };
+  const write = { type: commands.write, offset: 0, payload: new Uint8Array(4096) };
+  const { bytes } = probe.request(write);
+  await probe.send(Buffer.concat([probe.request(read).bytes, bytes.subarray(0, -4096)]));
+  expect((await probe.reply(read)).error).toBeUndefined();
+  await probe.send(bytes.subarray(-4096));
+  expect((await probe.reply(write)).error).toBe("EPERM");
 });
 
 test("an export that wants aligned requests gets them, from clients that know", async () => {
