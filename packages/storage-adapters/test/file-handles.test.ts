@@ -184,6 +184,31 @@ describe("a file handle", () => {
     await storage[Symbol.asyncDispose]();
   });
 
+  it("has synced nothing when another sync fails that is under way at the same time", async () => {
+    const handle = await open(file(), "r+");
+    const ends: ((error?: Error) => void)[] = [];
+    const datasync = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        ends.push((error) => {
+          if (error === undefined) {
+            resolve();
+          } else {
+            reject(error);
+          }
+        });
+      });
+    const storage = await fileHandleStorage(changed(handle, { datasync }));
+    const syncs = Promise.allSettled([storage.sync(), storage.sync()]);
+    await expect.poll(() => ends.length).toBe(2);
+    ends[0]?.(Object.assign(new Error("i/o error"), { code: "EIO" }));
+    ends[1]?.();
+    expect(await syncs).toMatchObject([
+      { status: "rejected", reason: { code: "EIO" } },
+      { status: "rejected", reason: { code: "EIO" } },
+    ]);
+    await storage[Symbol.asyncDispose]();
+  });
+
   it("closes when what is in flight is done, unless it isn't its own", async () => {
     const handle = await open(file(), "r+");
     const events: string[] = [];
