@@ -63,6 +63,25 @@ describe("wrapHostError", () => {
     expect(wrapHostError({ code: 5 }, "reading")).toMatchObject({ code: "EIO" });
   });
 
+  it("keeps the host's code of a cause, also of the TypeErrors of fetch", () => {
+    const cause = hostError("ECONNREFUSED");
+    for (const error of [new TypeError("fetch failed", { cause }), new Error("fetch failed", { cause })]) {
+      expect(wrapHostError(error, "reading")).toMatchObject({ code: "ECONNREFUSED", message: "reading: fetch failed" });
+    }
+  });
+
+  it("tells of what can't be made text", () => {
+    const failing = {
+      toString: () => {
+        throw new Error("no");
+      },
+    };
+    for (const thrown of [Object.create(null) as unknown, failing]) {
+      const message = "reading: a value of type object";
+      expect(wrapHostError(thrown, "reading")).toMatchObject({ code: "EIO", message, cause: thrown });
+    }
+  });
+
   it("passes mistakes and aborts on", () => {
     for (const error of [
       new TypeError("x"),

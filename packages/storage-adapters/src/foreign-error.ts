@@ -25,8 +25,16 @@ export function foreignError(error: unknown, doing: string, label: string): unkn
   }
   const found = errnoOf(error) ?? errnoOf(causeOf(error)) ?? nameOf(error);
   const code = meanings[found] ?? (/^E[A-Z0-9_]+$/.test(found) ? found : "EIO");
-  const reason = error instanceof Error ? error.message : String(error);
-  return new ImgError(code, `${label}: cannot ${doing}: ${reason}`, { cause: error, subject: label });
+  return new ImgError(code, `${label}: cannot ${doing}: ${reasonOf(error)}`, { cause: error, subject: label });
+}
+
+/** Some values can't be made text: objects without a prototype, and those whose methods fail. */
+function reasonOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return `a value of type ${typeof error}`;
+  }
 }
 
 function errnoOf(error: unknown): string | undefined {

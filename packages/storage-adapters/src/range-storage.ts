@@ -104,9 +104,19 @@ class RangeStorage implements Storage {
   async #read(into: IoVector, offset: number): Promise<void> {
     const available = Math.max(0, Math.min(into.length, this.size - offset));
     const pieces: Promise<void>[] = [];
+    let isFailing = false;
+    const fill = async (piece: IoVector, at: number): Promise<void> => {
+      try {
+        // once the read has failed, nobody wants the rest
+        await (isFailing ? undefined : this.#fill(piece, at));
+      } catch (error) {
+        isFailing = true;
+        throw error;
+      }
+    };
     for (let start = 0; start < available; start += this.#maxRequest) {
       const piece = into.slice(start, Math.min(start + this.#maxRequest, available));
-      pieces.push(this.#slots.run(() => this.#fill(piece, offset + start)));
+      pieces.push(this.#slots.run(() => fill(piece, offset + start)));
     }
     into.fill(0, available);
     // all of them: whoever is told of a failure may use the buffers again

@@ -115,6 +115,30 @@ describe("ranges", () => {
     }
   });
 
+  it("asks for nothing more once a read has failed", async () => {
+    const storage = rangeStorage(
+      source({
+        maxRequest: 100,
+        concurrency: 4,
+        getRange: async () => {
+          asked++;
+          await new Promise(setImmediate);
+          throw Object.assign(new Error("down"), { code: "ECONNREFUSED" });
+        },
+      }),
+    );
+    let asked = 0;
+    await expect(readBytes(storage, 0, 100_000)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    expect(asked).toBe(4);
+  });
+
+  it("says what failed of what can't be made text, too", async () => {
+    const thrown: unknown = Object.create(null);
+    const storage = rangeStorage(source({ getRange: () => Promise.reject(thrown) }));
+    const message = "ranges: cannot read 3 bytes at 0x0: a value of type object";
+    await expect(readBytes(storage, 0, 3)).rejects.toMatchObject({ code: "EIO", message, cause: thrown });
+  });
+
   it("touches no buffer any more once a read has failed", async () => {
     let finish: () => void = () => undefined;
     const late = new Promise<void>((resolve) => (finish = resolve));
