@@ -283,6 +283,8 @@ export class ChunkedObjectStorage {
         batch.push(visit(index, start, end, done));
         done += end - start;
       }
+      // all of them: whoever is told of a failure may use the buffers again
+      await Promise.allSettled(batch);
       await Promise.all(batch);
     }
   }

@@ -49,6 +49,30 @@ async function contentsOf(objects) {
 
 const chunkSize = 512;
 
+test("a read that fails touches its buffer no more", async () => {
+  const store = new MemoryStore();
+  const storage = await ChunkedObjectStorage.create(store, { chunkSize });
+  await storage.write(IoVector.from(new Uint8Array(4 * chunkSize).fill(65)), 0);
+  await storage[Symbol.asyncDispose]();
+  let gets = 0;
+  const reader = await ChunkedObjectStorage.open(store);
+  store.get = async (key) => {
+    gets++;
+    if (gets === 1) {
+      throw Object.assign(new Error("the network is down"), { code: "ENETDOWN" });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return store.objects.get(key)?.slice();
+  };
+  const bytes = new Uint8Array(4 * chunkSize);
+  await assert.rejects(reader.read(IoVector.from(bytes), 0), { code: "ENETDOWN" });
+  bytes.fill(0);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(gets > 1);
+  assert.ok(bytes.every((byte) => byte === 0));
+  await reader[Symbol.asyncDispose]();
+});
+
 test("a crash at any moment leaves what was synced last, as a whole", async () => {
   const store = new CrashingStore();
   const storage = await ChunkedObjectStorage.create(store, { chunkSize, cacheSize: 1024 });
