@@ -514,6 +514,89 @@ describe("storage access by several at once", () => {
   });
 });
 
+describe("requests that have to be bounced", () => {
+  const mebibyte = 1024 * 1024;
+  const turns = { delay: () => 5 };
+
+  /** Bytes of memory in which the buffers of all calls lie. */
+  function memoryOf({ calls }: WatchedStorage): number {
+    const memory = new Set(
+      calls.flatMap((call) => ("vector" in call ? call.vector.buffers : [])).map((each) => each.buffer),
+    );
+    return [...memory].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  it.each([1, 512, 4096])(
+    "take little memory when they are short, however many (memory in units of %i)",
+    async (memory) => {
+      const limits = { request: 512, memory, zero: 512, discard: 512 };
+      const contents = pattern(2 * mebibyte);
+      const storage = new WatchedStorage(new MemoryStorage(contents, { limits }), turns);
+      const buffers = Array.from({ length: 4000 }, () => new Uint8Array(10));
+      await Promise.all(
+        buffers.map((each, index) => runAsync(readStorage(storage, IoVector.single(each), index * 250))),
+      );
+      for (const [index, each] of buffers.entries()) {
+        expectBytes(each, contents.subarray(index * 250, index * 250 + 10));
+      }
+      expect(storage.mostInFlight).toBe(4000);
+      expect(memoryOf(storage)).toBeLessThanOrEqual(4096 * 4096);
+      const before = storage.mostInFlight;
+      await Promise.all(
+        buffers.map((each, index) => runAsync(writeStorage(storage, IoVector.single(each), index * 512))),
+      );
+      expect(storage.mostInFlight).toBe(before);
+      expect(memoryOf(storage)).toBeLessThanOrEqual(3 * 4096 * 4096);
+    },
+  );
+
+  it("wait for each other when they are long, and all are done", async () => {
+    const limits = { request: 512, memory: 512, zero: 512, discard: 512 };
+    const storage = new WatchedStorage(new MemoryStorage(new Uint8Array(64 * mebibyte), { limits }), turns);
+    const data = pattern(mebibyte - 1000);
+    const writes = Array.from({ length: 60 }, (_, index) =>
+      runAsync(writeStorage(storage, IoVector.single(data), index * mebibyte + 7)),
+    );
+    // a plain call can't wait
+    const read = new Uint8Array(10);
+    runSync(readStorage(storage, IoVector.single(read), 62 * mebibyte + 1));
+    await Promise.all(writes);
+    expect(storage.mostInFlight).toBeLessThanOrEqual(32);
+    expect(storage.mostInFlight).toBeGreaterThan(20);
+    for (let index = 0; index < 60; index++) {
+      const buffer = new Uint8Array(data.length);
+      await runAsync(readStorage(storage, IoVector.single(buffer), index * mebibyte + 7));
+      expectBytes(buffer, data);
+    }
+  });
+
+  it.each(bothWorlds)(
+    "reach the end of what can't be resized in the $name world, wherever that is",
+    async ({ run }) => {
+      const limits = { request: 512, memory: 4096, zero: 512, discard: 512 };
+      const memory = new MemoryStorage(pattern(4096 * 5 + 512), { fixedSize: true });
+      const storage = new WatchedStorage(memory);
+      Object.defineProperty(storage, "limits", { value: limits });
+      const expected = pattern(4096 * 5 + 512);
+      for (const [offset, length] of [
+        [4096 * 5, 512],
+        [4096 * 5 + 100, 10],
+        [4096 * 4 + 5, 4000],
+        [5, 4096 * 5 + 500],
+        [512, 4096 * 5],
+      ] as const) {
+        const data = pattern(length, offset);
+        await run(writeStorage(storage, IoVector.single(data), offset));
+        expected.set(data, offset);
+        expectBytes(memory.toUint8Array(), expected);
+      }
+      for (const { offset, length, vector } of [...storage.of("read"), ...storage.of("write")]) {
+        expect([offset % 512, length % 512, vector.buffers[0]!.byteOffset % 4096]).toEqual([0, 0, 0]);
+      }
+    },
+  );
+});
+
 describe("copyStorage", () => {
   it("keeps its range from being rewritten meanwhile, by whoever rewrites blocks only because of its buffers", async () => {
     const limits = { request: 1, memory: 512, zero: 1, discard: 1 };

@@ -3,9 +3,9 @@
  * `none` nothing is allocated (a longer backing image may show through) · `zero` it reads as zero · `metadata` every block is mapped ·
  * `falloc` and its space is reserved on the host · `full` and it is written with zeroes.
  */
-export type Preallocation = (typeof preallocations)[number];
+export type Preallocation = "none" | "zero" | "metadata" | "falloc" | "full";
 
-const preallocations = ["none", "zero", "metadata", "falloc", "full"] as const;
+const preallocations: readonly Preallocation[] = ["none", "zero", "metadata", "falloc", "full"];
 
 /** @throws RangeError for what isn't a {@link Preallocation}, which nobody may take for `"none"` */
 export function checkPreallocation(preallocation: Preallocation): void {

@@ -2,9 +2,10 @@ import { IoVector } from "@img/io-vector";
 import { checkpoint, type Io } from "../io/io.ts";
 import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
+import { bounceLength } from "./bounce-buffers.ts";
 import { callStorage } from "./call-storage.ts";
 import { isAlignedRequest } from "./is-aligned-request.ts";
-import { bounceLength, storageState } from "./storage-state.ts";
+import { storageState } from "./storage-state.ts";
 
 /**
  * Fills `into` from `offset` on, whatever the storage's alignment. Never short; bytes past the end read as zero.
@@ -18,8 +19,12 @@ export function* readStorage(storage: Storage, into: IoVector, offset: number): 
     yield* readAligned(storage, into, offset);
     return;
   }
-  const state = storageState(storage);
-  const buffer = state.takeBuffer(storage);
+  const { buffers } = storageState(storage);
+  const unit = Math.max(storage.limits.request, storage.limits.memory);
+  const span = Math.min(into.length, bounceLength) + (offset % storage.limits.request);
+  // the pieces of a long request may lie in their blocks differently
+  const needed = into.length > bounceLength ? bounceLength + 2 * unit : alignUp(span, unit);
+  const buffer = buffers.tryTake(needed) ?? (yield* buffers.take(needed));
   try {
     for (let done = 0; done < into.length; done += bounceLength) {
       if (done > 0) {
@@ -27,7 +32,6 @@ export function* readStorage(storage: Storage, into: IoVector, offset: number): 
       }
       const part = into.slice(done, Math.min(done + bounceLength, into.length));
       const start = alignDown(offset + done, storage.limits.request);
-      const unit = Math.max(storage.limits.request, storage.limits.memory);
       const length = alignUp(offset + done + part.length - start, unit);
       const bounce = buffer.subarray(0, length);
       yield* readAligned(storage, IoVector.single(bounce), start);
@@ -35,7 +39,7 @@ export function* readStorage(storage: Storage, into: IoVector, offset: number): 
       part.copyFromSlice(bounce.subarray(head, head + part.length));
     }
   } finally {
-    state.giveBack(buffer);
+    buffers.giveBack(buffer);
   }
 }
 

@@ -1,33 +1,16 @@
 import { RangeLocks } from "../io/range-locks.ts";
 import { StorageDecorator } from "../storage/storage-decorator.ts";
-import type { Storage } from "../storage/storage.ts";
-import { AlignedBuffer } from "./aligned-buffer.ts";
-
-/** Most bytes that one bounced request moves; longer ones go in several. */
-export const bounceLength: number = 1024 * 1024;
-
-const buffersKept = 4;
+import type { Storage, StorageLimits } from "../storage/storage.ts";
+import { BounceBuffers } from "./bounce-buffers.ts";
 
 /** What the access functions remember of a storage: who writes where, and buffers to reuse. */
 export class StorageState {
   readonly locks: RangeLocks;
-  readonly #free: Uint8Array[] = [];
+  readonly buffers: BounceBuffers;
 
-  constructor(locks: RangeLocks) {
+  constructor(locks: RangeLocks, limits: StorageLimits) {
     this.locks = locks;
-  }
-
-  /** A buffer of {@link bounceLength} bytes plus room to align both ends. */
-  takeBuffer(storage: Storage): Uint8Array {
-    const { request, memory } = storage.limits;
-    const length = bounceLength + 2 * Math.max(request, memory);
-    return this.#free.pop() ?? (memory > 8 ? AlignedBuffer.allocate(length) : new Uint8Array(length));
-  }
-
-  giveBack(buffer: Uint8Array): void {
-    if (this.#free.length < buffersKept) {
-      this.#free.push(buffer);
-    }
+    this.buffers = new BounceBuffers(limits);
   }
 }
 
@@ -42,7 +25,8 @@ export function storageState(storage: Storage): StorageState {
     // a decorator and what it decorates are one object to writers
     const inner: Storage | undefined =
       storage instanceof StorageDecorator ? (storage as StorageDecorator).inner : undefined;
-    state = new StorageState(inner === undefined ? new RangeLocks() : storageState(inner).locks);
+    const locks = inner === undefined ? new RangeLocks() : storageState(inner).locks;
+    state = new StorageState(locks, storage.limits);
     states.set(storage, state);
   }
   return state;

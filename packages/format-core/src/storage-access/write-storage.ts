@@ -3,11 +3,12 @@ import { ImgError } from "../errors/img-error.ts";
 import type { Io } from "../io/io.ts";
 import { alignDown, alignUp, hex } from "../numbers/offsets.ts";
 import type { Storage } from "../storage/storage.ts";
+import { bounceLength } from "./bounce-buffers.ts";
 import { callStorage } from "./call-storage.ts";
 import { isAlignedRequest } from "./is-aligned-request.ts";
 import { readAligned } from "./read-storage.ts";
 import { setStorageSize } from "./set-storage-size.ts";
-import { bounceLength, storageState } from "./storage-state.ts";
+import { storageState } from "./storage-state.ts";
 
 /**
  * Writes `from` at `offset`, whatever the storage's alignment: an unaligned request reads and rewrites the blocks around it while
@@ -57,13 +58,13 @@ export function* lengthenStorage(storage: Storage, size: number): Io<void> {
   if (storage.size >= size) {
     return;
   }
-  const { start } = blocksAround(storage, size - 1, 1);
-  const release = yield* storageState(storage).locks.acquire(Math.min(storage.size, start), Infinity, true);
+  const blocks = blocksAround(storage, size - 1, 1);
+  const release = yield* storageState(storage).locks.acquire(Math.min(storage.size, blocks.start), Infinity, true);
   try {
     // somebody who was waited for may have done it
     if (storage.size < size) {
       const zero = IoVector.single(new Uint8Array(1));
-      yield* takesAny(storage) ? writeAligned(storage, zero, size - 1) : rewriteLocked(storage, zero, size - 1);
+      yield* takesAny(storage) ? writeAligned(storage, zero, size - 1) : rewriteLocked(storage, zero, size - 1, blocks);
     }
   } finally {
     release();
@@ -74,29 +75,37 @@ function takesAny({ limits }: Storage): boolean {
   return limits.request === 1 && limits.memory === 1;
 }
 
-/** The blocks in which a range lies. */
-function blocksAround({ limits }: Storage, offset: number, length: number): { start: number; end: number } {
-  const unit = Math.max(limits.request, limits.memory);
-  const start = alignDown(offset, limits.request);
-  return { start, end: start + alignUp(offset + length - start, unit) };
+interface Blocks {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The blocks in which a range lies, with what a buffer for them has to have behind it. */
+function blocksAround(storage: Storage, offset: number, length: number): Blocks {
+  const { request, memory } = storage.limits;
+  const start = alignDown(offset, request);
+  const end = start + alignUp(offset + length - start, Math.max(request, memory));
+  const least = alignUp(offset + length, request);
+  // what can't be resized may not take a byte more than it has, so the buffer ends there
+  const isCut = storage.resize === undefined && end > storage.size && least <= storage.size;
+  return { start, end: isCut ? alignDown(storage.size, request) : end };
 }
 
 function* rewriteBlocks(storage: Storage, from: IoVector, offset: number): Io<void> {
-  const { start, end } = blocksAround(storage, offset, from.length);
-  const release = yield* lockBlocks(storage, start, end);
+  const blocks = blocksAround(storage, offset, from.length);
+  const release = yield* lockBlocks(storage, blocks);
   try {
-    yield* rewriteLocked(storage, from, offset);
+    yield* rewriteLocked(storage, from, offset, blocks);
   } finally {
     release();
   }
 }
 
 /** Writes whole blocks with what they hold around `from`. The caller keeps others away from them. */
-function* rewriteLocked(storage: Storage, from: IoVector, offset: number): Io<void> {
+function* rewriteLocked(storage: Storage, from: IoVector, offset: number, { start, end }: Blocks): Io<void> {
   const unit = Math.max(storage.limits.request, storage.limits.memory);
-  const { start, end } = blocksAround(storage, offset, from.length);
-  const state = storageState(storage);
-  const buffer = state.takeBuffer(storage);
+  const { buffers } = storageState(storage);
+  const buffer = buffers.tryTake(end - start) ?? (yield* buffers.take(end - start));
   try {
     const bounce = buffer.subarray(0, end - start);
     const head = offset - start;
@@ -109,7 +118,8 @@ function* rewriteLocked(storage: Storage, from: IoVector, offset: number): Io<vo
         yield* readAligned(storage, IoVector.single(bounce.subarray(0, unit)), start);
       }
       if (head + from.length < bounce.length) {
-        yield* readAligned(storage, IoVector.single(bounce.subarray(bounce.length - unit)), end - unit);
+        const tail = alignDown(head + from.length, unit);
+        yield* readAligned(storage, IoVector.single(bounce.subarray(tail)), start + tail);
       }
     }
     from.copyIntoSlice(bounce.subarray(head, head + from.length));
@@ -120,12 +130,12 @@ function* rewriteLocked(storage: Storage, from: IoVector, offset: number): Io<vo
       yield* writeAligned(storage, IoVector.single(bounce), start);
     }
   } finally {
-    state.giveBack(buffer);
+    buffers.giveBack(buffer);
   }
 }
 
 /** Keeps others away from blocks; if these end past the storage's end, also from everything behind them, because it is cut off again. */
-function* lockBlocks(storage: Storage, start: number, end: number): Io<() => void> {
+function* lockBlocks(storage: Storage, { start, end }: Blocks): Io<() => void> {
   const { locks } = storageState(storage);
   for (;;) {
     const toEnd = end > storage.size;

@@ -7,7 +7,10 @@ import type { MaybePromise } from "../io/io.ts";
 export interface StorageLimits {
   /** Offsets and lengths of reads and writes are multiples of it. */
   readonly request: number;
-  /** Buffers start at multiples of it and their lengths are multiples of it. */
+  /**
+   * Buffers start at multiples of it and their lengths are multiples of it. Only what is written at the end of a storage without `resize` may be shorter, if that
+   * end isn't at a multiple.
+   */
   readonly memory: number;
   /** Offsets and lengths of `writeZeroes` are multiples of it; a multiple of `request`. */
   readonly zero: number;
