@@ -6,14 +6,19 @@ export class ExportHolder {
   readonly #source: NbdExportSource;
   readonly #client: NbdPeer;
   readonly #gone: AbortSignal;
+  readonly #onFailure: (error: unknown) => void;
   #name: string | undefined;
   #held: NamedExport | undefined;
 
-  /** @param gone - for {@link NbdExportSource.open} */
-  constructor(source: NbdExportSource, client: NbdPeer, gone: AbortSignal) {
+  /**
+   * @param gone - for {@link NbdExportSource.open}
+   * @param onFailure - told what goes wrong when an export is let go of
+   */
+  constructor(source: NbdExportSource, client: NbdPeer, gone: AbortSignal, onFailure: (error: unknown) => void) {
     this.#source = source;
     this.#client = client;
     this.#gone = gone;
+    this.#onFailure = onFailure;
   }
 
   /** Opens the export of this name, and lets go of another one; `undefined`: there is none. */
@@ -27,10 +32,14 @@ export class ExportHolder {
     return this.#held;
   }
 
-  /** Lets go of what is held. */
+  /** Lets go of what is held. Never rejects. */
   async release(): Promise<void> {
     const held = this.#held;
     this.#held = undefined;
-    await held?.export.release?.();
+    try {
+      await held?.export.release?.();
+    } catch (error) {
+      this.#onFailure(error);
+    }
   }
 }

@@ -26,6 +26,8 @@ export class NbdServer implements AsyncDisposable {
   readonly #pool = new SlabPool();
   readonly #windows = new WeakMap<NbdExport, DataWindows>();
   readonly #connections = new Map<ServerConnection, Promise<void>>();
+  /** What failed first that no client has heard of. */
+  #loss: { readonly error: unknown } | undefined;
   #lastId = 0;
   #closing = false;
 
@@ -56,6 +58,9 @@ export class NbdServer implements AsyncDisposable {
       total: this.#total,
       pool: this.#pool,
       windows: this.#windows,
+      onLoss: (error) => {
+        this.#loss ??= { error };
+      },
     });
     const served = connection.run();
     this.#connections.set(connection, served);
@@ -69,6 +74,8 @@ export class NbdServer implements AsyncDisposable {
   /**
    * Ends all connections: what was begun is finished and answered, what comes later is refused, the exports that clients could change are
    * flushed. Whoever hasn't gone after the grace time is dropped.
+   * @throws when all that is done, what failed first that no client has heard of: flushing at the end of a connection, or letting go of an export,
+   *   since the server began. Closing again doesn't.
    */
   async close(options: NbdCloseOptions = {}): Promise<void> {
     this.#closing = true;
@@ -83,6 +90,11 @@ export class NbdServer implements AsyncDisposable {
     }, options.grace ?? 5000);
     await Promise.all(connections.map(([, served]) => served));
     clearTimeout(timer);
+    const loss = this.#loss;
+    this.#loss = undefined;
+    if (loss !== undefined) {
+      throw loss.error;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -40,6 +40,8 @@ export interface SharedState {
   readonly pool: SlabPool;
   /** For each export that clients have used. */
   readonly windows: WeakMap<NbdExport, DataWindows>;
+  /** Told of failures that no client hears of: what clients were told is done may be lost. */
+  readonly onLoss: (error: unknown) => void;
 }
 
 /** One client, from its greeting to its end. */
@@ -61,7 +63,9 @@ export class ServerConnection implements ConnectionState {
     this.#stream = stream;
     this.#input = new ConnectionInput(stream);
     this.#client = { id, label: stream.label, secure: false, identity: undefined, exportName: undefined };
-    this.#holder = new ExportHolder(shared.source, this.#client, this.#gone.signal);
+    this.#holder = new ExportHolder(shared.source, this.#client, this.#gone.signal, (error) => {
+      this.#lose(error);
+    });
   }
 
   get stream(): DuplexStream {
@@ -183,8 +187,23 @@ export class ServerConnection implements ConnectionState {
       throw this.#dropped.reason;
     }
     if (this.#stopping && isWritable(negotiated.export)) {
-      await negotiated.export.flush?.();
+      await this.#flush(negotiated.export);
     }
+  }
+
+  /** Makes durable what the client hasn't asked to be. */
+  async #flush(exported: NbdExport): Promise<void> {
+    try {
+      await exported.flush?.();
+    } catch (error) {
+      this.#lose(error);
+      throw error;
+    }
+  }
+
+  #lose(error: unknown): void {
+    this.#shared.settings.observer?.failed?.(this.#client, error);
+    this.#shared.onLoss(error);
   }
 
   #windowsOf(exported: NbdExport): DataWindows | undefined {
@@ -218,11 +237,7 @@ export class ServerConnection implements ConnectionState {
     for (const timer of this.#timers) {
       clearTimeout(timer);
     }
-    try {
-      await this.#holder.release();
-    } catch (error) {
-      this.#shared.settings.observer?.failed?.(this.#client, error);
-    }
+    await this.#holder.release();
   }
 
   #after(milliseconds: number, callback: () => void): () => void {

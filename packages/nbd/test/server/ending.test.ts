@@ -31,6 +31,65 @@ test("closing answers what was begun, refuses what comes later, and flushes", as
   expect(controlled.finished).toEqual(["write", "flush"]);
 });
 
+test("closing fails with what was lost without a client's knowledge, when everything is done, and once", async () => {
+  const failures: unknown[] = [];
+  const controlled = new ControlledExport(mib);
+  const server = new NbdServer(new Map([["disk", controlled.export]]), {
+    observer: { failed: (_, error) => failures.push(error) },
+  });
+  await use(server);
+  await use(server);
+  const closing = server.close();
+  await settle();
+  const [first, second] = [new Error("first"), new Error("second")];
+  controlled.calls[1]?.fail(first);
+  controlled.calls[0]?.fail(second);
+  await expect(closing).rejects.toBe(first);
+  expect(failures).toEqual([first, second]);
+  expect(server.connectionCount).toBe(0);
+  await server.close();
+});
+
+test("closing tells that an export couldn't be let go of, however long ago", async () => {
+  const { export: exported } = new ControlledExport(mib);
+  const failure = new Error("release");
+  const release = (): Promise<void> => Promise.reject(failure);
+  const server = new NbdServer({ open: (name) => ({ name, export: { ...exported, release } }) });
+  const { probe, served } = await use(server);
+  await probe.stream.end();
+  await served;
+  await expect(server.close()).rejects.toBe(failure);
+});
+
+test("an export that can't be let go of doesn't keep a client from the next one, and isn't forgotten", async () => {
+  const { export: exported } = new ControlledExport(mib);
+  const failure = new Error("release");
+  const release = (): Promise<void> => Promise.reject(failure);
+  const server = new NbdServer({
+    open: (name) => ({ name, export: name === "bad" ? { ...exported, release } : exported }),
+  });
+  const { probe, served } = await join(server);
+  expect(await probe.info(optionTypes.info, "bad")).toBe("ACK");
+  expect(await probe.info(optionTypes.info, "good")).toBe("ACK");
+  await probe.stream.end();
+  await served;
+  await expect(server.close()).rejects.toBe(failure);
+});
+
+test("closing doesn't tell what a client was told", async () => {
+  const controlled = new ControlledExport(mib);
+  const server = new NbdServer(new Map([["disk", controlled.export]]));
+  const { probe, served } = await use(server);
+  const flush = { type: commands.flush };
+  await probe.send(probe.request(flush).bytes);
+  await settle();
+  controlled.calls[0]?.fail(new Error("flush"));
+  expect((await probe.reply(flush)).error).toBe("EIO");
+  await probe.stream.end();
+  await served;
+  await server.close();
+});
+
 test("clients in their handshake hear that the server is closing", async () => {
   const server = new NbdServer(new Map([["disk", new ControlledExport(mib).export]]));
   const { probe } = await join(server);
