@@ -309,6 +309,53 @@ print(done, second.get_size())`);
     expect(await server.stop()).toBe(0);
   });
 
+  describe("what couldn't be made durable in the end is a failure", () => {
+    /** What clients do that have written. */
+    const clients = {
+      "while a client is there": "os.kill(pid, 15)\ntime.sleep(1)",
+      "after the last client has left": "h.shutdown()\ntime.sleep(0.5)\nos.kill(pid, 15)",
+    };
+    const images = {
+      "an image": (folder: ScratchDirectory) => ["-x", "disk.img", folder.file("disk.img")],
+      "an image of a folder": (folder: ScratchDirectory) => [folder.file("*.img")],
+    };
+    const cases = Object.entries(images).flatMap(([what, args]) =>
+      Object.entries(clients).map(([when, then]) => [what, when, args, then] as const),
+    );
+
+    test.each(cases)("of %s, %s", async (_what, _when, args, then) => {
+      using folder = new ScratchDirectory();
+      writeFileSync(folder.file("disk.img"), new Uint8Array(65536));
+      const marker = folder.file("fails");
+      writeFileSync(
+        folder.file("plugin.mjs"),
+        `import fs from "node:fs";
+         import { syncBuiltinESMExports } from "node:module";
+         const { fdatasync } = fs;
+         const failure = Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO", errno: -5, syscall: "fdatasync" });
+         fs.fdatasync = (fd, done) => (fs.existsSync(${JSON.stringify(marker)}) ? done(failure) : fdatasync(fd, done));
+         syncBuiltinESMExports();
+         export const storages = {};`,
+      );
+      const path = socket();
+      const plugin = folder.file("plugin.mjs");
+      await using server = await RunningServer.start([
+        ...["-t", "-f", "raw", "-k", path, "--plugin", plugin],
+        ...args(folder),
+      ]);
+      writeFileSync(marker, "");
+      await nbdsh(`
+import os, time
+pid = ${String(server.process.pid)}
+h.connect_uri("${uriOf(path, "disk.img")}")
+h.pwrite(b"x" * 512, 0)
+${then}
+os._exit(0)`);
+      expect(await server.exit).toBe(1);
+      expect(server.stderr).toMatch(/^img-nbd: .*cannot sync: EIO/m);
+    });
+  });
+
   /** A client that asks for more than it can get in a quarter of a minute, and what it does then. */
   const greedy = (uri: string, then: string): string => `
 import os, time

@@ -1,18 +1,33 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { wrapHostError } from "@img/format-core";
 
-/**
- * Writes the process's number into a file that only its owner can read.
- * @returns what removes it again
- * @throws ImgError with the host's code
- */
-export function writePidFile(path: string): () => void {
-  try {
-    writeFileSync(path, `${process.pid}\n`, { mode: 0o600 });
-  } catch (error) {
-    throw wrapHostError(error, `cannot write the pid file ${path}`, path);
+/** A file with the process's number, that only its owner can read. */
+export class PidFile {
+  readonly #path: string | undefined;
+  #written = false;
+
+  /** @param path - `undefined`: there is to be none */
+  constructor(path: string | undefined) {
+    this.#path = path;
   }
-  return () => {
-    rmSync(path, { force: true });
-  };
+
+  /** @throws ImgError with the host's code */
+  write(): void {
+    if (this.#path === undefined) {
+      return;
+    }
+    try {
+      writeFileSync(this.#path, `${process.pid}\n`, { mode: 0o600 });
+    } catch (error) {
+      throw wrapHostError(error, `cannot write the pid file ${this.#path}`, this.#path);
+    }
+    this.#written = true;
+  }
+
+  /** Removes what was written, if anything. */
+  remove(): void {
+    if (this.#path !== undefined && this.#written) {
+      rmSync(this.#path, { force: true });
+    }
+  }
 }

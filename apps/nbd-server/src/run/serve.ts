@@ -17,10 +17,11 @@ import { logObserver } from "../observe/log-observer.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { serveMetrics } from "../observe/metrics-endpoint.ts";
 import { reportReady } from "./background.ts";
+import { Closers } from "./closers.ts";
 import { Ending } from "./ending.ts";
 import { Offer, type Decorate } from "./offer.ts";
 import { openLog } from "./open-log.ts";
-import { writePidFile } from "./pid-file.ts";
+import { PidFile } from "./pid-file.ts";
 
 /** What a server is run with. */
 export interface ServeContext {
@@ -38,7 +39,13 @@ export interface ServeContext {
  * @returns the exit code
  * @throws what makes it impossible to begin, or to end properly
  */
-export async function serve({ args, terminal, sockets, background }: ServeContext): Promise<number> {
+export async function serve(context: ServeContext): Promise<number> {
+  const closers = new Closers();
+  await closers.around(() => run(context, closers));
+  return 0;
+}
+
+async function run({ args, terminal, sockets, background }: ServeContext, closers: Closers): Promise<void> {
   const plans = exportPlans(args, diskUse(args));
   const targets = listenTargets(args, sockets);
   const filter = new AddressFilter(args.values("allow"), args.values("deny"));
@@ -46,56 +53,57 @@ export async function serve({ args, terminal, sockets, background }: ServeContex
   const slots = new Slots(count(args, "shared", 0));
   const tls = await tlsSettings(args);
   const metrics = args.has("metrics") ? new Metrics() : undefined;
-  const closers: (() => void)[] = [];
   const openedLog = openLog(args, terminal, background);
-  closers.push(() => {
+  closers.add(() => {
     openedLog.close();
   });
   const { log } = openedLog;
-  await using offer = await Offer.open(plans, decorator(args, metrics), terminal);
+  const pidFile = new PidFile(args.value("pid-file"));
+  // who waits until it has gone wants to use the images
+  closers.add(() => {
+    pidFile.remove();
+  });
+  const offer = await Offer.open(plans, decorator(args, metrics), terminal);
+  closers.add(() => offer[Symbol.asyncDispose]());
   const ending = new Ending(args.has("persistent"));
+  closers.add(() => {
+    ending.dispose();
+  });
+  const endpoint = metrics === undefined ? undefined : await serveMetrics(metrics, args.value("metrics") ?? "");
+  closers.add(() => endpoint?.close());
   const server = new NbdServer(offer.table, {
     ...limitsOf(args),
     ...(tls === undefined ? {} : { tls }),
     observer: joinObservers([ending.observer, logObserver(log), ...(metrics === undefined ? [] : [metrics.observer])]),
   });
-  const door: Pick<NbdServer, "serve"> = {
+  closers.add(() => server.close({ grace }));
+  const listeners: NbdListener[] = [];
+  for (const target of targets) {
+    const listener = await listenNbd(doorOf(server, slots), target, {
+      accept: ({ remoteAddress }) => filter.admits(remoteAddress),
+    });
+    closers.add(() => listener.close());
+    listeners.push(listener);
+  }
+  const places = endpoint === undefined ? "" : `${endpoint.address}\n`;
+  const said = `${await introduction(offer, listeners, tls?.mode === "required")}${places}`;
+  pidFile.write();
+  log.write("info", "listening", { addresses: listeners.map(({ address }) => JSON.stringify(address)).join(" ") });
+  const shown = args.has("quiet") ? "" : said;
+  await (background ? reportReady(shown) : say(terminal, shown));
+  await ending.reached;
+  log.write("info", "ending", { clients: server.connectionCount });
+}
+
+/** Lets in so many clients at once. */
+function doorOf(server: NbdServer, slots: Slots): Pick<NbdServer, "serve"> {
+  return {
     serve: async (stream) => {
       if (!(await slots.run(() => server.serve(stream)))) {
         stream.destroy();
       }
     },
   };
-  const listeners: NbdListener[] = [];
-  try {
-    for (const target of targets) {
-      listeners.push(await listenNbd(door, target, { accept: ({ remoteAddress }) => filter.admits(remoteAddress) }));
-    }
-    let said = args.has("quiet") ? "" : await introduction(offer, listeners, tls?.mode === "required");
-    if (metrics !== undefined) {
-      const endpoint = await serveMetrics(metrics, args.value("metrics") ?? "");
-      closers.push(() => {
-        endpoint.close();
-      });
-      said += args.has("quiet") ? "" : `${endpoint.address}\n`;
-    }
-    const pidFile = args.value("pid-file");
-    if (pidFile !== undefined) {
-      closers.push(writePidFile(pidFile));
-    }
-    log.write("info", "listening", { addresses: listeners.map(({ address }) => JSON.stringify(address)).join(" ") });
-    await (background ? reportReady(said) : say(terminal, said));
-    await ending.reached;
-    log.write("info", "ending", { clients: server.connectionCount });
-  } finally {
-    await Promise.all(listeners.map((listener) => listener.close()));
-    await server.close({ grace });
-    ending.dispose();
-    closers.reverse().forEach((close) => {
-      close();
-    });
-  }
-  return 0;
 }
 
 async function say(terminal: Terminal, text: string): Promise<void> {
