@@ -1,10 +1,13 @@
-import type { MaybePromise } from "@img/format-core";
+import { ImgError, type MaybePromise } from "@img/format-core";
+import { protocolError } from "../protocol/protocol-error.ts";
 import { closedError } from "./closed-error.ts";
 import type { DuplexStream } from "./duplex-stream.ts";
 import { StreamQueue } from "./stream-queue.ts";
 
 /** Bytes that may be on their way to the other side, which says how many it has taken. */
 const windowLength = 1024 * 1024;
+/** Unread bytes of a peer that doesn't wait for ours. */
+const unreadLimit = 64 * 1024 * 1024;
 
 /** What is needed of a `MessagePort` (or of a worker, or its scope). */
 export interface MessagePortLike {
@@ -18,7 +21,8 @@ export interface MessagePortLike {
 
 /**
  * A `MessagePort` as a stream: between a page and its workers, frames or an extension. The other side has to use this function too: messages are bytes, a
- * number (so many bytes were taken), `null` (nothing more comes) or `"reset"` (the connection was dropped).
+ * number (so many bytes were taken), `null` (nothing more comes) or `"reset"` (the connection was dropped). A peer that sends 64 MiB that nobody reads, or says
+ * that more was taken than there was, is dropped.
  */
 export function messagePortStream(port: MessagePortLike, label: string = "message port"): DuplexStream {
   return new MessagePortStream(port, label);
@@ -49,11 +53,14 @@ class MessagePortStream implements DuplexStream {
 
   async write(buffers: readonly Uint8Array[]): Promise<void> {
     for (const buffer of buffers) {
-      await this.#room();
-      this.#check();
-      this.#underWay += buffer.length;
-      // only what the view shows: a message has the whole memory behind it otherwise
-      this.#port.postMessage(buffer.slice());
+      for (let at = 0; at < buffer.length; at += windowLength) {
+        await this.#room();
+        this.#check();
+        // only what the view shows: a message has the whole memory behind it otherwise
+        const piece = buffer.slice(at, at + windowLength);
+        this.#underWay += piece.length;
+        this.#port.postMessage(piece);
+      }
     }
   }
 
@@ -98,6 +105,25 @@ class MessagePortStream implements DuplexStream {
     }
   }
 
+  #receive(bytes: Uint8Array): void {
+    this.#taken += bytes.length;
+    this.#queue.push(bytes);
+    if (this.#queue.length > unreadLimit) {
+      const message = `${this.label}: the peer has sent ${unreadLimit} bytes that nobody reads`;
+      this.destroy(new ImgError("ERR_IMG_LIMIT", message, { subject: this.label }));
+    }
+  }
+
+  /** The peer has taken so many bytes of ours. */
+  #acknowledged(length: number): void {
+    if (!Number.isInteger(length) || length <= 0 || length > this.#underWay) {
+      this.destroy(protocolError(`${this.label}: ${length} bytes were taken, of ${this.#underWay} that were sent`));
+      return;
+    }
+    this.#underWay -= length;
+    this.#wake?.();
+  }
+
   #fail(error: unknown): void {
     this.#queue.fail(error);
     this.#wake?.();
@@ -105,11 +131,9 @@ class MessagePortStream implements DuplexStream {
 
   readonly #onMessage = ({ data }: { readonly data: unknown }): void => {
     if (data instanceof Uint8Array) {
-      this.#taken += data.length;
-      this.#queue.push(data);
+      this.#receive(data);
     } else if (typeof data === "number") {
-      this.#underWay -= data;
-      this.#wake?.();
+      this.#acknowledged(data);
     } else if (data === null) {
       this.#queue.end();
     } else if (data === "reset") {

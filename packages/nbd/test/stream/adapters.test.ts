@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { MemoryStorage } from "@img/format-core";
 import { describe, expect, test } from "vitest";
 import { SocketStream } from "../../src/node/socket-stream.ts";
@@ -148,6 +148,35 @@ test("a browser's WebSocket whose peer sends without end is dropped", async () =
   await expect(sending).rejects.toMatchObject({ code: "ERR_IMG_CLOSED" });
   await expect((async () => far.read())()).rejects.toMatchObject({ code: "ERR_IMG_LIMIT" });
 });
+
+/** A stream over a message port, and the port that its peer would use. */
+function portAndPeer(): { readonly near: DuplexStream; readonly peer: MessagePort } {
+  const { port1, port2 } = new MessageChannel();
+  return { near: messagePortStream(port1 as unknown as MessagePortLike), peer: port2 };
+}
+
+test("a message port whose peer sends without end is dropped", async () => {
+  const { near, peer } = portAndPeer();
+  const reset = once(peer, "message");
+  const chunk = new Uint8Array(8 * 1024 * 1024);
+  for (let count = 0; count < 9; count++) {
+    peer.postMessage(chunk);
+  }
+  expect(await reset).toEqual(["reset"]);
+  await expect((async () => near.read())()).rejects.toMatchObject({ code: "ERR_IMG_LIMIT" });
+});
+
+test.each([-(2 ** 40), 0, 0.5, Number.NaN, 101])(
+  "a message port whose peer says that %s of 100 bytes were taken is dropped",
+  async (taken) => {
+    const { near, peer } = portAndPeer();
+    await near.write([new Uint8Array(100)]);
+    const reading = (async () => near.read())();
+    peer.postMessage(taken);
+    await expect(reading).rejects.toMatchObject({ code: "EPROTO" });
+    peer.close();
+  },
+);
 
 test("a WebSocket that says something in text is dropped", async () => {
   const [left, right] = FakeWebSocket.pair({ canPause: false });
