@@ -48,8 +48,15 @@ export class NbdServer implements AsyncDisposable {
    * comes while the server closes, is dropped at once.
    */
   async serve(stream: DuplexStream): Promise<void> {
-    if (this.#closing || this.#connections.size >= this.#settings.maxConnections) {
-      stream.destroy(new ImgError("ERR_IMG_LIMIT", `${stream.label}: too many clients, or the server is closing`));
+    const { maxConnections, observer } = this.#settings;
+    if (this.#closing) {
+      stream.destroy(new ImgError("ERR_IMG_CLOSED", `${stream.label}: the server is closing`));
+      return;
+    }
+    if (this.#connections.size >= maxConnections) {
+      const error = new ImgError("ERR_IMG_LIMIT", `${stream.label}: too many clients: at most ${maxConnections}`);
+      stream.destroy(error);
+      observer?.refused?.(stream.label, error);
       return;
     }
     const connection = new ServerConnection(stream, ++this.#lastId, {

@@ -1,3 +1,4 @@
+import type { ImgError } from "@img/format-core";
 import type { DuplexStream } from "../stream/duplex-stream.ts";
 import type { NbdErrorName } from "../protocol/transmission-numbers.ts";
 import type { NbdPeer } from "./nbd-peer.ts";
@@ -30,6 +31,8 @@ export interface AnsweredRequest {
 /** Told what a server does: for logs and figures. Must not throw. */
 export interface NbdObserver {
   connected?(client: NbdPeer): void;
+  /** A client too many was dropped before the first byte. @param label - its stream's */
+  refused?(label: string, error: ImgError): void;
   /** The handshake is done. */
   ready?(client: NbdPeer): void;
   answered?(client: NbdPeer, request: AnsweredRequest): void;

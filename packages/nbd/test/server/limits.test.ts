@@ -1,4 +1,4 @@
-import { MemoryStorage } from "@img/format-core";
+import { MemoryStorage, type ImgError } from "@img/format-core";
 import { expect, test } from "vitest";
 import { optionTypes } from "../../src/protocol/handshake-numbers.ts";
 import { commands } from "../../src/protocol/transmission-numbers.ts";
@@ -52,13 +52,16 @@ test("a client that takes nothing of what it asked for is dropped", async () => 
 });
 
 test("clients too many are turned away, and may come when others have gone", async () => {
-  const { server } = watched(disk(), { maxConnections: 2 });
+  const refused: unknown[] = [];
+  const observer = { refused: (label: string, { code }: ImgError) => refused.push(`${label} ${code}`) };
+  const server = new NbdServer(new Map([["disk", disk()]]), { maxConnections: 2, observer });
   const first = await use(server);
   await use(server);
   const [near, far] = duplexPair();
   await server.serve(far);
   await expect(Probe.greet(near)).rejects.toThrow();
   expect(server.connectionCount).toBe(2);
+  expect(refused).toEqual([expect.stringMatching(/ ERR_IMG_LIMIT$/)]);
   await first.probe.send(first.probe.request({ type: commands.disconnect }).bytes);
   await first.served;
   expect(await (await use(server)).probe.alive()).toBe("alive");
