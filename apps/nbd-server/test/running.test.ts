@@ -309,6 +309,32 @@ print(done, second.get_size())`);
     expect(await server.stop()).toBe(0);
   });
 
+  test.each([
+    ["-e", "2", "False\n"],
+    ["-e", "4", "True\n"],
+    ["--max-connections", "3", "False\n"],
+  ])("with %s %s, clients are told to use several connections: %s", async (option, count, told) => {
+    const path = socket();
+    await using server = await RunningServer.start(["-t", option, count, "-k", path, base]);
+    expect(await nbdsh(`h.connect_uri("${server.uri}"); print(h.can_multi_conn())`)).toBe(told);
+  });
+
+  test("clients that are dropped because there are too many are in the log", async () => {
+    const path = socket();
+    await using server = await RunningServer.start(["-t", "--max-connections", "1", "-k", path, base]);
+    await nbdsh(`
+h.connect_uri("${server.uri}")
+for i in range(3):
+    try:
+        nbd.NBD().connect_uri("${server.uri}")
+    except nbd.Error:
+        pass
+h.shutdown()`);
+    await server.stop();
+    // a crowd is told of once
+    expect(server.stderr.match(/ error refused .*too many clients: at most 1/g)).toHaveLength(1);
+  });
+
   describe("what couldn't be made durable in the end is a failure", () => {
     /** What clients do that have written. */
     const clients = {

@@ -1,11 +1,13 @@
 import { Buffer } from "node:buffer";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
-import { CommandError } from "@img/cli";
+import { CommandError, parseArguments } from "@img/cli";
 import { MemoryStorage } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { storageExport, type NbdExport, type NbdPeer } from "@img/nbd";
 import { describe, expect, test } from "vitest";
+import { connectionLimits, type ConnectionLimits } from "../src/arguments/connection-limits.ts";
+import { optionGroups } from "../src/arguments/option-groups.ts";
 import { detectZeroes } from "../src/exports/detect-zeroes.ts";
 import type { FolderPlan } from "../src/exports/export-plan.ts";
 import { matchesPattern } from "../src/exports/file-pattern.ts";
@@ -58,6 +60,31 @@ describe("addresses", () => {
       expect(() => new AddressFilter([network], [])).toThrow(CommandError);
     },
   );
+});
+
+describe("how many clients are let in", () => {
+  const limits = (...words: string[]): ConnectionLimits =>
+    connectionLimits(
+      parseArguments(
+        words,
+        optionGroups.flatMap(({ options }) => options),
+      ),
+    );
+
+  test.each([
+    { words: [], shared: Infinity, maximum: 100 },
+    { words: ["-e", "2"], shared: 2, maximum: 100 },
+    { words: ["-e", "300"], shared: 300, maximum: 300 },
+    { words: ["-e", "0"], shared: Infinity, maximum: Infinity },
+    { words: ["-e", "0", "--max-connections", "7"], shared: Infinity, maximum: 7 },
+    { words: ["-e", "7", "--max-connections", "7"], shared: 7, maximum: 7 },
+  ])("$words: $shared at once, and $maximum at most", ({ words, ...expected }) => {
+    expect(limits(...words)).toEqual(expected);
+  });
+
+  test("whoever is promised to be served can't be dropped", () => {
+    expect(() => limits("-e", "8", "--max-connections", "7")).toThrow("--max-connections 7 is less than --shared 8");
+  });
 });
 
 test("so many have a slot at once, and the others follow in the order in which they came", async () => {

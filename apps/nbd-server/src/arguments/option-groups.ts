@@ -82,7 +82,7 @@ const running: readonly OptionDefinition[] = [
     long: "shared",
     short: "e",
     value: "count",
-    help: "so many clients at once, others wait; default 0: as many as come",
+    help: "so many clients at once, others wait; 0: as many as come; default: nobody waits",
   },
   { long: "fork", help: "go on in the background once clients can come" },
   { long: "pid-file", value: "path", help: "write the process's number there" },
@@ -90,7 +90,11 @@ const running: readonly OptionDefinition[] = [
 ];
 
 const limits: readonly OptionDefinition[] = [
-  { long: "max-connections", value: "count", help: "drop further connections; default 100" },
+  {
+    long: "max-connections",
+    value: "count",
+    help: "drop further connections; default 100, or --shared if that is more",
+  },
   { long: "max-bytes-per-second", value: "size", help: "of each export, reading and writing together" },
   { long: "max-requests-per-second", value: "count", help: "of each export" },
   {

@@ -7,9 +7,9 @@ export class Slots {
   #taken = 0;
   readonly #waiting: (() => void)[] = [];
 
-  /** @param count - 0: as many as come */
+  /** @param count - `Infinity`: as many as come */
   constructor(count: number) {
-    this.#count = count === 0 ? Infinity : count;
+    this.#count = count;
   }
 
   /** Runs `work` when there is a slot, and gives it back then; `false`: too many wait already. */

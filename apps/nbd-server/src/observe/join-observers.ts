@@ -7,6 +7,9 @@ export function joinObservers(observers: readonly NbdObserver[]): NbdObserver {
     connected: (client) => {
       observers.forEach((each) => each.connected?.(client));
     },
+    refused: (label, error) => {
+      observers.forEach((each) => each.refused?.(label, error));
+    },
     ready: (client) => {
       observers.forEach((each) => each.ready?.(client));
     },

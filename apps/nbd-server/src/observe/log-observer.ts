@@ -6,9 +6,15 @@ import type { Log, LogFields } from "./log.ts";
 
 /** Tells a log what a server does. */
 export function logObserver(log: Log): NbdObserver {
+  let isCrowded = false;
   return {
     connected: (client) => {
       log.write("info", "connected", { client: client.id, from: client.label });
+    },
+    refused: (label, error) => {
+      // a crowd is told once: it may come as often as it likes
+      log.write(isCrowded ? "info" : "error", "refused", { from: label, error: reasonOf(error) });
+      isCrowded = true;
     },
     ready: (client) => {
       log.write("info", "ready", who(client));
@@ -17,6 +23,7 @@ export function logObserver(log: Log): NbdObserver {
       log.write("error", "failed", { ...who(client), error: reasonOf(error) });
     },
     disconnected: (client, reason) => {
+      isCrowded = false;
       log.write("info", "disconnected", {
         ...who(client),
         reason: reason === undefined ? undefined : reasonOf(reason),

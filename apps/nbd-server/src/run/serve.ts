@@ -1,8 +1,10 @@
 import { requireSize, type ParsedArguments, type Terminal } from "@img/cli";
-import { NbdServer } from "@img/nbd";
+import { ImgError } from "@img/format-core";
+import { NbdServer, type NbdObserver } from "@img/nbd";
 import { listenNbd, type NbdListener } from "@img/nbd/node";
 
 import { count, seconds } from "../arguments/choice.ts";
+import { connectionLimits, type ConnectionLimits } from "../arguments/connection-limits.ts";
 import { diskUse } from "../arguments/disk-use.ts";
 import { exportPlans } from "../arguments/export-plans.ts";
 import { limitRate } from "../exports/limit-rate.ts";
@@ -22,6 +24,9 @@ import { Ending } from "./ending.ts";
 import { Offer, type Decorate } from "./offer.ts";
 import { openLog } from "./open-log.ts";
 import { PidFile } from "./pid-file.ts";
+
+/** What clients make of the invitation to use several connections: nbdcopy, and our own. */
+const usualConnections = 4;
 
 /** What a server is run with. */
 export interface ServeContext {
@@ -50,7 +55,7 @@ async function run({ args, terminal, sockets, background }: ServeContext, closer
   const targets = listenTargets(args, sockets);
   const filter = new AddressFilter(args.values("allow"), args.values("deny"));
   const grace = seconds(args, "grace", 5);
-  const slots = new Slots(count(args, "shared", 0));
+  const limits = connectionLimits(args);
   const tls = await tlsSettings(args);
   const metrics = args.has("metrics") ? new Metrics() : undefined;
   const openedLog = openLog(args, terminal, background);
@@ -63,7 +68,7 @@ async function run({ args, terminal, sockets, background }: ServeContext, closer
   closers.add(() => {
     pidFile.remove();
   });
-  const offer = await Offer.open(plans, decorator(args, metrics), terminal);
+  const offer = await Offer.open(plans, decorator(args, metrics, limits), terminal);
   closers.add(() => offer[Symbol.asyncDispose]());
   const ending = new Ending(args.has("persistent"));
   closers.add(() => {
@@ -71,15 +76,22 @@ async function run({ args, terminal, sockets, background }: ServeContext, closer
   });
   const endpoint = metrics === undefined ? undefined : await serveMetrics(metrics, args.value("metrics") ?? "");
   closers.add(() => endpoint?.close());
+  const observer = joinObservers([
+    ending.observer,
+    logObserver(log),
+    ...(metrics === undefined ? [] : [metrics.observer]),
+  ]);
   const server = new NbdServer(offer.table, {
-    ...limitsOf(args),
+    ...timesOf(args),
+    maxConnections: limits.maximum,
     ...(tls === undefined ? {} : { tls }),
-    observer: joinObservers([ending.observer, logObserver(log), ...(metrics === undefined ? [] : [metrics.observer])]),
+    observer,
   });
   closers.add(() => server.close({ grace }));
+  const door = doorOf(server, new Slots(limits.shared), observer);
   const listeners: NbdListener[] = [];
   for (const target of targets) {
-    const listener = await listenNbd(doorOf(server, slots), target, {
+    const listener = await listenNbd(door, target, {
       accept: ({ remoteAddress }) => filter.admits(remoteAddress),
     });
     closers.add(() => listener.close());
@@ -96,11 +108,13 @@ async function run({ args, terminal, sockets, background }: ServeContext, closer
 }
 
 /** Lets in so many clients at once. */
-function doorOf(server: NbdServer, slots: Slots): Pick<NbdServer, "serve"> {
+function doorOf(server: NbdServer, slots: Slots, observer: NbdObserver): Pick<NbdServer, "serve"> {
   return {
     serve: async (stream) => {
       if (!(await slots.run(() => server.serve(stream)))) {
-        stream.destroy();
+        const error = new ImgError("ERR_IMG_LIMIT", `${stream.label}: too many clients wait already`);
+        stream.destroy(error);
+        observer.refused?.(stream.label, error);
       }
     },
   };
@@ -119,17 +133,17 @@ async function introduction(offer: Offer, listeners: readonly NbdListener[], tls
 }
 
 /** What is put around all exports. */
-function decorator(args: ParsedArguments, metrics: Metrics | undefined): Decorate {
+function decorator(args: ParsedArguments, metrics: Metrics | undefined, limits: ConnectionLimits): Decorate {
   const bytes = args.value("max-bytes-per-second");
   const rates: Rates = {
     ...(bytes === undefined ? {} : { bytesPerSecond: Math.max(1, requireSize(bytes, "max-bytes-per-second")) }),
     ...(args.has("max-requests-per-second") ? { requestsPerSecond: count(args, "max-requests-per-second", 1, 1) } : {}),
   };
-  // who lets in one client only must not invite it to come several times
-  const alone = count(args, "shared", 0) === 1;
+  // a client that is invited to come several times isn't to wait for itself
+  const few = Math.min(limits.shared, limits.maximum) < usualConnections;
   return (name, exported) => {
     const timed = metrics === undefined ? exported : metrics.timed(name, exported);
-    const shown = alone ? { ...timed, multiConn: false } : timed;
+    const shown = few ? { ...timed, multiConn: false } : timed;
     if (Object.keys(rates).length === 0) {
       return () => shown;
     }
@@ -138,14 +152,12 @@ function decorator(args: ParsedArguments, metrics: Metrics | undefined): Decorat
   };
 }
 
-function limitsOf(args: ParsedArguments): {
-  readonly maxConnections: number;
+function timesOf(args: ParsedArguments): {
   readonly handshakeTimeout: number;
   readonly idleTimeout: number;
   readonly stallTimeout: number;
 } {
   return {
-    maxConnections: count(args, "max-connections", 100, 1),
     handshakeTimeout: seconds(args, "handshake-limit", 10),
     idleTimeout: seconds(args, "idle-limit", 0),
     stallTimeout: seconds(args, "stall-limit", 60),
