@@ -5,6 +5,7 @@ import { payloadLimit } from "../protocol/transmission-numbers.ts";
 import { allocationContext, depthContext } from "./format-contexts.ts";
 import { zeroFormat } from "./format-zero.ts";
 import { checkBlockSize } from "./check-block-size.ts";
+import { inPieces } from "./in-pieces.ts";
 import type { ExportZeroOptions, NbdExport, NbdMetaContext } from "./nbd-export.ts";
 import { SyncQueue } from "./sync-queue.ts";
 
@@ -73,9 +74,12 @@ function changing(access: FormatAccess, discard: boolean): Partial<NbdExport> {
   return {
     write: (from: IoVector, offset: number): MaybePromise<void> => drive(access.io.write(from, offset)),
     writeZeroes: (offset: number, length: number, how: ExportZeroOptions): MaybePromise<void> =>
-      drive(zeroFormat({ access, discard }, offset, length, how)),
+      zeroFormat({ access, discard }, offset, length, how),
     ...(discard
-      ? { trim: (offset: number, length: number): MaybePromise<void> => drive(access.io.discardToAny(offset, length)) }
+      ? {
+          trim: (offset: number, length: number, signal?: AbortSignal): MaybePromise<void> =>
+            inPieces(offset, length, (at, part) => drive(access.io.discardToAny(at, part)), signal),
+        }
       : {}),
   };
 }

@@ -1,4 +1,14 @@
-import { guestOffset, ImgError, type FormatAccess, type HandledRange, type Io, type Mapping } from "@img/format-core";
+import {
+  drive,
+  guestOffset,
+  ImgError,
+  type FormatAccess,
+  type HandledRange,
+  type Io,
+  type Mapping,
+  type MaybePromise,
+} from "@img/format-core";
+import { inPieces } from "./in-pieces.ts";
 import type { ExportZeroOptions } from "./nbd-export.ts";
 
 /** How an image zeroes ranges that clients name. */
@@ -10,40 +20,60 @@ export interface FormatZeroSettings {
 
 /**
  * Makes a range read as zero the way that NBD asks for it: space is freed unless it has to stay (and is taken, if it has to be there), and if it has to be
- * fast, nothing is changed when it wouldn't be.
- * @throws ImgError `ERR_IMG_UNSUPPORTED` when it has to be fast and isn't
+ * fast, nothing is changed when it wouldn't be. Long ranges are zeroed in pieces, with turns of others in between.
+ * @throws ImgError `ERR_IMG_UNSUPPORTED` when it has to be fast and isn't; the signal's reason
  */
-export function* zeroFormat(
-  { access, discard }: FormatZeroSettings,
+export function zeroFormat(
+  settings: FormatZeroSettings,
   offset: number,
   length: number,
-  { allocate, fast }: ExportZeroOptions,
-): Io<void> {
-  if (!allocate && (yield* everywhere(access, offset, length, ({ kind }) => kind === "zero"))) {
-    return;
-  }
-  if (fast) {
-    yield* zeroFast({ access, discard }, offset, length, allocate);
-  } else if (allocate) {
-    yield* access.io.writeZeroes(offset, length, { allocate });
-  } else {
-    yield* discard ? access.io.discardToZero(offset, length) : access.io.writeZeroes(offset, length);
-  }
+  { allocate, fast, signal }: ExportZeroOptions,
+): MaybePromise<void> {
+  const isWhole = consistsOfBlocks(settings.access, offset, length);
+  // what was begun fast is finished in any case
+  let mayRefuse = fast;
+  const zero = function* (at: number, part: number): Io<void> {
+    if (!allocate && (yield* everywhere(settings.access, at, part, ({ kind }) => kind === "zero"))) {
+      return;
+    }
+    if (mayRefuse) {
+      yield* zeroFast(settings, at, part, isWhole && !allocate);
+      mayRefuse = false;
+    } else {
+      yield* zeroAnyhow(settings, at, part, allocate);
+    }
+  };
+  return inPieces(offset, length, (at, part) => drive(zero(at, part)), signal);
 }
 
-/** Zeroes whole blocks by metadata alone, or nothing. */
-function* zeroFast(
+function consistsOfBlocks({ driver, size }: FormatAccess, offset: number, length: number): boolean {
+  const unit = driver.zeroGranularity;
+  const end = offset + length;
+  return unit !== undefined && offset % unit === 0 && (end % unit === 0 || end === size);
+}
+
+function zeroAnyhow(
   { access, discard }: FormatZeroSettings,
   offset: number,
   length: number,
   allocate: boolean,
 ): Io<void> {
+  if (allocate) {
+    return access.io.writeZeroes(offset, length, { allocate });
+  }
+  return discard ? access.io.discardToZero(offset, length) : access.io.writeZeroes(offset, length);
+}
+
+/** Zeroes whole blocks by metadata alone, or nothing. @param isPossible - they are whole blocks, and need not be allocated */
+function* zeroFast(
+  { access, discard }: FormatZeroSettings,
+  offset: number,
+  length: number,
+  isPossible: boolean,
+): Io<void> {
   const { driver } = access;
-  const unit = driver.zeroGranularity;
-  const end = offset + length;
   const handler = discard ? driver.discardToZero?.bind(driver) : driver.ensureZeroMapping?.bind(driver);
-  const whole = unit !== undefined && offset % unit === 0 && (end % unit === 0 || end === access.size);
-  if (allocate || handler === undefined || !whole) {
+  if (handler === undefined || !isPossible) {
     throw new ImgError("ERR_IMG_UNSUPPORTED", "zeroing this range needs data to be written");
   }
   // what the format can't do it refuses with the first block, before anything is changed
@@ -53,8 +83,7 @@ function* zeroFast(
     throw new ImgError("ERR_IMG_UNSUPPORTED", "zeroing the start of this range needs data to be written");
   }
   if (done.length < length) {
-    const rest = offset + done.length;
-    yield* discard ? access.io.discardToZero(rest, end - rest) : access.io.writeZeroes(rest, end - rest);
+    yield* zeroAnyhow({ access, discard }, offset + done.length, length - done.length, false);
   }
 }
 

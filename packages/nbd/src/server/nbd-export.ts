@@ -12,6 +12,8 @@ export interface ExportZeroOptions {
    * `ERR_IMG_UNSUPPORTED`. Never asked of exports without `fastZero`.
    */
   readonly fast: boolean;
+  /** Aborted when nobody waits for the answer any more: what takes long may fail with its reason then, in the middle. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Something that an export knows about its ranges, by a name that clients ask for: `base:allocation`, `qemu:dirty-bitmap:b0`, … */
@@ -59,8 +61,11 @@ export interface NbdExport {
   write?(from: IoVector, offset: number): MaybePromise<void>;
   /** Makes a range read as zero. */
   writeZeroes?(offset: number, length: number, options: ExportZeroOptions): MaybePromise<void>;
-  /** The range isn't needed and may read as anything that isn't somebody else's. Advice. */
-  trim?(offset: number, length: number): MaybePromise<void>;
+  /**
+   * The range isn't needed and may read as anything that isn't somebody else's. Advice.
+   * @param signal - as that of {@link ExportZeroOptions}
+   */
+  trim?(offset: number, length: number, signal?: AbortSignal): MaybePromise<void>;
   /** The range will be read soon. Advice. */
   cache?(offset: number, length: number): MaybePromise<void>;
   /** Makes everything durable that was answered before the call. */

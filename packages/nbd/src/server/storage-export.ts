@@ -15,6 +15,7 @@ import type { IoVector } from "@img/io-vector";
 import type { StatusExtent } from "../protocol/chunk-payload.ts";
 import { allocationFlags, payloadLimit } from "../protocol/transmission-numbers.ts";
 import { describedBy, type ExportOptions } from "./format-export.ts";
+import { inPieces } from "./in-pieces.ts";
 import type { ExportZeroOptions, NbdExport, NbdMetaContext } from "./nbd-export.ts";
 import { SyncQueue } from "./sync-queue.ts";
 
@@ -42,10 +43,16 @@ export function storageExport(storage: Storage, options: ExportOptions = {}): Nb
 function changing(storage: Storage, discard: boolean): Partial<NbdExport> {
   return {
     write: (from: IoVector, offset: number): MaybePromise<void> => drive(writeStorage(storage, from, offset)),
-    writeZeroes: (offset: number, length: number, { allocate }: ExportZeroOptions): MaybePromise<void> =>
-      drive(zeroStorage(storage, offset, length, { allocate: allocate || !discard })),
+    writeZeroes: (offset: number, length: number, { allocate, signal }: ExportZeroOptions): MaybePromise<void> => {
+      const zero = (at: number, part: number): MaybePromise<void> =>
+        drive(zeroStorage(storage, at, part, { allocate: allocate || !discard }));
+      return inPieces(offset, length, zero, signal);
+    },
     ...(discard
-      ? { trim: (offset: number, length: number): MaybePromise<void> => drive(discardStorage(storage, offset, length)) }
+      ? {
+          trim: (offset: number, length: number, signal?: AbortSignal): MaybePromise<void> =>
+            inPieces(offset, length, (at, part) => drive(discardStorage(storage, at, part)), signal),
+        }
       : {}),
   };
 }

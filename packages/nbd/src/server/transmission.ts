@@ -4,7 +4,7 @@ import { parseRequest, type NbdRequest } from "../protocol/request.ts";
 import { commandFlags as flag, commands, payloadLimit, type NbdErrorName } from "../protocol/transmission-numbers.ts";
 import { ReadAnswers } from "./answer-read.ts";
 import { answerStatus } from "./answer-status.ts";
-import { changeExport } from "./change-export.ts";
+import { changeExport, type ChangeContext } from "./change-export.ts";
 import { checkRequest, payloadOf, type RequestFault } from "./check-request.ts";
 import type { DataWindows } from "./data-windows.ts";
 import { blockSizeOf } from "./export-features.ts";
@@ -48,6 +48,7 @@ export class Transmission {
   readonly #reads: ReadAnswers;
   readonly #extended: boolean;
   readonly #payloadLimit: number;
+  readonly #change: ChangeContext;
   #requestCount = 0;
   /** Bytes that requests were about since others had a turn. */
   #sinceTurn = 0;
@@ -60,6 +61,7 @@ export class Transmission {
     this.#maker = new ReplyMaker(parts.memory, negotiated.style);
     this.#extended = negotiated.style === "extended";
     this.#reads = new ReadAnswers({ ...parts, export: negotiated.export, maker: this.#maker });
+    this.#change = { windows: parts.windows, gone: parts.state.gone };
     this.#payloadLimit = Math.max(payloadLimit, payloadMaximum(negotiated.export));
   }
 
@@ -282,7 +284,7 @@ export class Transmission {
           }
         });
       default:
-        return goOn(changeExport(this.#negotiated.export, request, payload, this.#parts.windows), () => {
+        return goOn(changeExport(this.#negotiated.export, request, payload, this.#change), () => {
           this.#send(request, this.#maker.done(request), cost);
         });
     }
