@@ -418,8 +418,18 @@ export class Qcow2Image implements FormatDriver {
     }
   }
 
-  /** Reads the header and the tables anew. */
+  /** Reads the header and the tables anew, which have changed on disk: until it is done, what is in memory must not be written. */
   *#reload(): Io<void> {
+    const outdated = this.#writing();
+    try {
+      yield* this.#load();
+    } catch (error) {
+      outdated.giveUp("the header was changed, and could not be read anew", error);
+      throw error;
+    }
+  }
+
+  *#load(): Io<void> {
     const loaded = yield* loadHeader(this.#parts.storage);
     const info = yield* loadInfo(this.#parts.storage, loaded);
     const writer = yield* this.#parts.openWriter(loaded, info);

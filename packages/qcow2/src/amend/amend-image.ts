@@ -1,4 +1,4 @@
-import type { Io } from "@img/format-core";
+import { discardStorage, type Io } from "@img/format-core";
 import type { LoadedHeader } from "../header/load-header.ts";
 import type { HeaderContents } from "../header/serialize-header.ts";
 import type { Qcow2Info } from "../qcow2-info.ts";
@@ -25,7 +25,7 @@ export interface AmendTarget {
   place(): Io<HeaderPlace>;
   /** Replaces the header, durably and all at once, and reads the image anew. */
   rewriteHeader(next: (loaded: LoadedHeader) => HeaderContents): Io<void>;
-  /** Reads the header and the tables anew. */
+  /** Reads the header and the tables anew, after a change of the header; if that fails, nothing is written any more. */
   reload(): Io<void>;
 }
 
@@ -43,8 +43,10 @@ export function* amendImage(target: AmendTarget, options: Qcow2AmendOptions, onP
   }
   if (amendment.refcountBits !== target.info.refcountBits) {
     yield* begin(target);
-    yield* changeRefcountWidth(yield* target.place(), Math.log2(amendment.refcountBits), onProgress);
+    const place = yield* target.place();
+    const dropped = yield* changeRefcountWidth(place, Math.log2(amendment.refcountBits), onProgress);
     yield* target.reload();
+    yield* discardDropped(place, dropped);
   }
   if (differs(target.info, amendment)) {
     yield* target.rewriteHeader((loaded) => amendedHeader(loaded, amendment));
@@ -58,6 +60,18 @@ export function* amendImage(target: AmendTarget, options: Qcow2AmendOptions, onP
 function* begin(target: AmendTarget): Io<void> {
   yield* target.tables();
   yield* target.settle();
+}
+
+/** Advice for the host: what it makes of it doesn't matter. */
+function* discardDropped({ storage, loaded }: HeaderPlace, dropped: Iterable<number>): Io<void> {
+  const clusterSize = 2 ** loaded.header.clusterBits;
+  try {
+    for (const cluster of dropped) {
+      yield* discardStorage(storage, cluster * clusterSize, clusterSize);
+    }
+  } catch {
+    // the image is what it was to become
+  }
 }
 
 function differs(info: Qcow2Info, { lazyRefcounts, dataFileName, dataFileRaw }: Amendment): boolean {

@@ -1,14 +1,5 @@
 import { IoVector } from "@img/io-vector";
-import {
-  checkpoint,
-  discardStorage,
-  hex,
-  ImgError,
-  readStorage,
-  syncStorage,
-  writeStorage,
-  type Io,
-} from "@img/format-core";
+import { checkpoint, hex, ImgError, readStorage, syncStorage, writeStorage, type Io } from "@img/format-core";
 import { headerLayout, limits, sectorSize } from "../header/layout.ts";
 import { RefcountReader } from "../refcounts/refcount-reader.ts";
 import { greatestRefcount, refcountAt, setRefcount } from "../refcounts/refcount.ts";
@@ -26,15 +17,20 @@ interface NewRefcounts {
 
 /**
  * Writes all refcounts anew in another width, behind everything that is in use, and then has the header point there: a power cut leaves the old ones or
- * the new ones. Nothing else may be at work, and all has to be flushed.
+ * the new ones. Nothing else may be at work, and all has to be flushed. What is in memory is out of date afterwards: the image has to be read anew before
+ * anything is written.
  *
  * @param order - the new refcounts are 2^order bits wide
+ * @returns the clusters of the old table and the old blocks, which nobody uses any more
  * @throws ImgError `ERR_IMG_LIMIT` with the feature `"refcount width"` when one is too large; `ERR_IMG_NO_SPACE` when the table would be longer than 8 MiB.
  * Nothing is changed then.
  */
-export function* changeRefcountWidth(place: HeaderPlace, order: number, onProgress: OnAmendProgress): Io<void> {
-  const job = new WidthChange(place, order, onProgress);
-  yield* job.run();
+export function* changeRefcountWidth(
+  place: HeaderPlace,
+  order: number,
+  onProgress: OnAmendProgress,
+): Io<ReadonlySet<number>> {
+  return yield* new WidthChange(place, order, onProgress).run();
 }
 
 class WidthChange {
@@ -61,7 +57,7 @@ class WidthChange {
     return (this.#clusterSize * 8) / 2 ** this.#order;
   }
 
-  *run(): Io<void> {
+  *run(): Io<ReadonlySet<number>> {
     const { storage, loaded } = this.#place;
     const { refcountTableOffset, refcountTableClusters } = loaded.header;
     const first = refcountTableOffset / this.#clusterSize;
@@ -78,9 +74,7 @@ class WidthChange {
     yield* this.#write(planned);
     yield* syncStorage(storage);
     yield* this.#switch(planned);
-    for (const cluster of this.#dropped) {
-      yield* discardStorage(storage, cluster * this.#clusterSize, this.#clusterSize);
-    }
+    return this.#dropped;
   }
 
   /** Looks at all refcounts: which new blocks they need, and where the last cluster in use ends. */

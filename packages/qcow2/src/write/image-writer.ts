@@ -117,11 +117,7 @@ export class ImageWriter {
       memory: options.bitmapMemory,
     });
     this.header = new HeaderWriter(storage, (cause) => {
-      this.#broken ??= new ImgError(
-        "ERR_IMG_CORRUPT",
-        `${storage.label}: the header could not be written, and isn't known to be what it was: the image isn't written any more`,
-        { cause },
-      );
+      this.giveUp("the header could not be written, and isn't known to be what it was", cause);
     });
     this.caches = new MetadataCaches({
       storage,
@@ -224,6 +220,15 @@ export class ImageWriter {
   /** Whether nothing may be written any more. */
   get isBroken(): boolean {
     return this.#broken !== undefined;
+  }
+
+  /** For when what is in memory isn't what the image says on disk: nothing is written any more. */
+  giveUp(why: string, cause: unknown): void {
+    this.#broken ??= new ImgError(
+      "ERR_IMG_CORRUPT",
+      `${this.#parts.storage.label}: ${why}: the image isn't written any more`,
+      { cause },
+    );
   }
 
   /** Whether anything may have been written since the image was opened, or since it was settled by {@link finish}. */
