@@ -31,7 +31,10 @@ export interface NbdListenOptions {
 
 /** A server's ear. */
 export interface NbdListener extends AsyncDisposable {
-  /** Where it really listens: with the port that was found free, and the host `::` or `0.0.0.0` for all. */
+  /**
+   * Where it really listens: with the port that was found free, and the host `::` or `0.0.0.0` for all. The path is empty for a Unix socket that was
+   * inherited: the host doesn't say what it is called.
+   */
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
   /** Accepts nobody any more, and removes a Unix socket's file. Connections go on: `NbdServer.close` ends them. */
   close(): Promise<void>;
