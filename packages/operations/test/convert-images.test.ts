@@ -307,6 +307,25 @@ describe("convertImages", () => {
       expect(existsSync(at("aborted.out"))).toBe(false);
     });
 
+    it("hears the signal while the new image is made", async () => {
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      writeFileSync(at("huge.raw"), "");
+      truncateSync(at("huge.raw"), 400 * 1024 * MiB);
+      const conversion = options("huge.raw", "aborted.out", { signal: controller.signal });
+      const createOptions = { preallocation: "metadata", clusterSize: 4096 };
+      const work = convertImages({ ...conversion, target: { ...conversion.target, format: "qcow2", createOptions } });
+      let written = Infinity;
+      setTimeout(() => {
+        written = statSync(at("aborted.out")).blocks * 512;
+        controller.abort(reason);
+      }, 100);
+      await expect(work).rejects.toBe(reason);
+      expect(existsSync(at("aborted.out"))).toBe(false);
+      // the tables alone are twice as long
+      expect(written).toBeLessThan(400 * MiB);
+    });
+
     it("doesn't wait at the signal until another thread has finished its part", async () => {
       // it has a part, and says when that isn't wanted any more
       writeFileSync(

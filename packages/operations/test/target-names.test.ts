@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { copyFileAttributes } from "@img/storage-fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { convertImages, convertImagesSync, type ConvertImagesOptions } from "../src/node.ts";
+import { compareImageFiles, convertImages, convertImagesSync, type ConvertImagesOptions } from "../src/node.ts";
 
 const disk = Buffer.alloc(1024 * 1024, "all kinds of bytes ");
 const root = mkdtempSync(join(tmpdir(), "img-names-"));
@@ -120,6 +120,45 @@ describe.each(conversions)("%s", (_name, convert) => {
     expect(readFileSync(at(name)).equals(disk)).toBe(true);
     expect(lstatSync(at(name)).ino).not.toBe(before);
     expect(readdirSync(directory)).toEqual([name]);
+  });
+
+  it("takes `..` behind a link for what it is to the host, in the names of data files, too", async () => {
+    mkdirSync(at("real/deep"), { recursive: true });
+    mkdirSync(at("here"));
+    symlinkSync("../real/deep", at("here/link"));
+    writeFileSync(at("here/data"), "precious");
+    const target = { path: at("image"), format: "qcow2", dataFile: `${at("here/link")}/../data` };
+    await convert({ ...options("image"), target });
+    expect(readFileSync(at("here/data"), "utf8")).toBe("precious");
+    const image = { path: at("image"), format: "qcow2", gate: "allow-all" } as const;
+    const { identical } = await compareImageFiles(image, { path: join(root, "disk.raw"), format: "raw" });
+    expect(identical).toBe(true);
+    expect(statSync(at("real/data")).size).toBe(disk.length);
+  });
+
+  it("takes `..` behind a link for what it is to the host, in the names of images below, too", async () => {
+    mkdirSync(at("real/deep"), { recursive: true });
+    mkdirSync(at("here"));
+    symlinkSync("../real/deep", at("here/link"));
+    writeFileSync(at("real/below"), Buffer.alloc(disk.length, 1));
+    // what the new image shows already isn't stored: with the other file below, it would be another disk
+    writeFileSync(at("here/below"), disk);
+    const backingFile = { name: "../below", format: "raw" };
+    await convert({ ...options("image"), target: { path: at("here/link/image"), format: "qcow2", backingFile } });
+    const image = { path: at("here/link/image"), format: "qcow2", gate: "allow-all" } as const;
+    const { identical } = await compareImageFiles(image, { path: join(root, "disk.raw"), format: "raw" });
+    expect(identical).toBe(true);
+  });
+
+  it("refuses a name that ends as a directory's does", async () => {
+    writeFileSync(at("file"), "what was there");
+    for (const name of ["new/", "file/"]) {
+      await expect(convert(options(name))).rejects.toMatchObject({
+        code: expect.stringMatching(/EISDIR|ENOTDIR/) as unknown,
+      });
+    }
+    expect(readdirSync(directory)).toEqual(["file"]);
+    expect(readFileSync(at("file"), "utf8")).toBe("what was there");
   });
 
   // Node has no calls for them

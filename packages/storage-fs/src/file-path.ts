@@ -8,7 +8,7 @@ export function fileLabel(path: string): string {
 
 /**
  * `path` made absolute. Names are taken literally: `nbd://host` and `json:{}` are files. `..` stays, because where it leads
- * depends on symbolic links before it.
+ * depends on symbolic links before it, unlike Node's `path.resolve`, and so does a slash at the end, with which it means a directory.
  *
  * @param directory - absolute; default the working directory
  * @throws ImgError `ERR_IMG_UNSUPPORTED` when there is a NUL in it, which no file's name can have
@@ -20,15 +20,20 @@ export function absolutePath(path: string, directory: string = resolve(".")): st
     });
   }
   const joined = isAbsolute(path) ? path : `${directory}${directory.endsWith(sep) ? "" : sep}${path}`;
-  return sep === "/" && joined.split("/").includes("..") ? joined : resolve(joined);
+  if (sep !== "/") {
+    return resolve(joined);
+  }
+  const plain = joined.split("/").includes("..") ? joined : resolve(joined);
+  return joined.endsWith("/") && !plain.endsWith("/") ? `${plain}/` : plain;
 }
 
 /**
  * The absolute path of something that a file names.
  *
- * @param path - of the file, absolute
+ * @param path - of the file
  * @param relative - what it names; an absolute path stays as it is
  */
 export function resolveBeside(path: string, relative: string): string {
-  return absolutePath(relative, path.slice(0, path.lastIndexOf(sep) + 1));
+  const absolute = absolutePath(path);
+  return absolutePath(relative, absolute.slice(0, absolute.lastIndexOf(sep) + 1));
 }

@@ -12,4 +12,5 @@ export type {
   LockPolicy,
   NativePolicy,
 } from "./file-options.ts";
+export { absolutePath, resolveBeside } from "./file-path.ts";
 export { FileStorage } from "./file-storage.ts";

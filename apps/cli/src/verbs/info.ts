@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import {
   hasProtocol,
   info,
@@ -10,6 +9,7 @@ import {
   type QemuInfo,
 } from "@img/operations";
 import { openerForLocation, type FormatAccess } from "@img/format-core";
+import { absolutePath } from "@img/storage-fs";
 import type { ImageSpec } from "@img/operations/node";
 import { CommandError } from "../errors/command-error.ts";
 import { imageSpec, openNamed, type SpecifiedImage } from "../images/open-named.ts";
@@ -115,5 +115,5 @@ function locate({ name, location, from }: ChainReference): string {
     return name;
   }
   const resolved = storage?.resolve?.(plain) ?? plain;
-  return resolve(location) === resolve(resolved) ? location : resolved;
+  return absolutePath(location) === absolutePath(resolved) ? location : resolved;
 }

@@ -28,6 +28,7 @@ import { openImageIo } from "./open-image.ts";
 import { openerOf } from "./opener-of.ts";
 import { openNewBacking } from "./open-new-backing.ts";
 import { runConversion, type Conversion } from "./run-conversion.ts";
+import { orReason, PacedStorage } from "./paced-storage.ts";
 import { refuseSources } from "./refuse-sources.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 import type { ThreadOptions } from "./thread-starter.ts";
@@ -154,15 +155,22 @@ function* fillNew(
   const { options, sources, formats, settings } = conversion;
   const { target } = options;
   const format = formats.get(target.format);
-  const storageOf = ({ storage }: NewFile): Storage =>
-    options.sync === false ? new UnsyncedStorage(storage) : storage;
+  const { preallocation = "none" } = target.createOptions ?? {};
+  const storageOf = ({ storage }: NewFile): Storage => {
+    const durable = options.sync === false ? new UnsyncedStorage(storage) : storage;
+    // whatever is written beforehand can take longer than all the copying, and is one call
+    return preallocation === "none" ? durable : new PacedStorage(durable, options.signal);
+  };
   // a raw disk on a block device is there already, and clearing all of the device would be in vain
   const isThere = format.name === "raw" && !file.isFresh;
   const size = totalSize(sources);
   const references = newImageReferences(target, backing, data && storageOf(data));
   const image = isThere
     ? yield* format.openIo(storageOf(file), { writable: true })
-    : yield* format.createIo(storageOf(file), { ...target.createOptions, ...references, size });
+    : yield* orReason(
+        format.createIo(storageOf(file), { ...target.createOptions, ...references, size }),
+        options.signal,
+      );
   const isShown = backing !== undefined;
   const targetIsZero = !isThere && !isShown && data?.isFresh !== false;
   const copying = { ...settings, targetIsZero, onlyDifferences: isShown };

@@ -8,6 +8,7 @@ import {
   type FormatAccess,
   type FormatRegistry,
   type Io,
+  type Storage,
 } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import { sectorAlignedSize } from "../image-size.ts";
@@ -16,7 +17,7 @@ import { defaultFormats } from "./default-formats.ts";
 import type { GateSpec } from "./image-spec.ts";
 import { newImageReferences } from "./new-image-references.ts";
 import { openNewBacking } from "./open-new-backing.ts";
-import { PacedStorage } from "./paced-storage.ts";
+import { orReason, PacedStorage } from "./paced-storage.ts";
 import { withImages } from "./with-images.ts";
 import { writeNewFiles } from "./write-new-files.ts";
 
@@ -112,11 +113,15 @@ function* makeFiles(
     const dataFile = data && new PacedStorage(data.storage, signal);
     const storage = new PacedStorage(target.storage, signal);
     const options = { ...image.createOptions, ...newImageReferences(image, backing, dataFile), size };
-    if (format.createClosedIo === undefined || !(yield* format.createClosedIo(storage, options))) {
-      const made = yield* format.createIo(storage, options);
-      yield* made.io.close();
-    }
+    yield* orReason(createClosed(format, storage, options), signal);
   });
+}
+
+function* createClosed(format: AnyFormat, storage: Storage, options: Readonly<Record<string, unknown>>): Io<void> {
+  if (format.createClosedIo === undefined || !(yield* format.createClosedIo(storage, options))) {
+    const made = yield* format.createIo(storage, options);
+    yield* made.io.close();
+  }
 }
 
 function needsBacking({ backingFile, createOptions }: NewImageFile): boolean {

@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { ImgError, type Io } from "@img/format-core";
+import { resolveBeside } from "@img/storage-fs";
 import { backingLocation, hasProtocol } from "../info/backing-location.ts";
 import type { ImageInfo } from "../info/image-info.ts";
 import { askHost } from "./ask-host.ts";
@@ -30,9 +30,8 @@ function* isSame(above: string, backing: string, name: string): Io<boolean> {
   if (hasProtocol(name) || hasProtocol(backing)) {
     return name === backing || name === backingLocation(above, backing);
   }
-  const directory = dirname(above);
-  const wanted = yield* realPath(resolve(directory, name));
-  return wanted !== undefined && wanted === (yield* realPath(resolve(directory, backing)));
+  const wanted = yield* realPath(resolveBeside(above, name));
+  return wanted !== undefined && wanted === (yield* realPath(resolveBeside(above, backing)));
 }
 
 function* realPath(path: string): Io<string | undefined> {

@@ -1,5 +1,6 @@
-import { dirname, isAbsolute, resolve } from "node:path";
+import { isAbsolute } from "node:path";
 import { ImgError, openerForLocation, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
+import { absolutePath, resolveBeside } from "@img/storage-fs";
 import { hasProtocol } from "../info/backing-location.ts";
 import type { ConvertTarget } from "./convert-target.ts";
 import { openImageIo } from "./open-image.ts";
@@ -38,8 +39,8 @@ export function* openNewBacking(
       { feature: "backing file" },
     );
   }
-  const path = resolve(dirname(above), name);
-  if (path === resolve(above)) {
+  const path = resolveBeside(above, name);
+  if (path === absolutePath(above)) {
     throw new ImgError("ERR_IMG_DENIED", `${above}: an image can't be its own backing image`, {
       feature: "backing file",
     });

@@ -1,4 +1,4 @@
-import { InterceptingStorage, type MaybePromise, type Storage, type StorageCall } from "@img/format-core";
+import { InterceptingStorage, type Io, type MaybePromise, type Storage, type StorageCall } from "@img/format-core";
 
 /** Longest that the event loop is kept, milliseconds. */
 const slice = 50;
@@ -55,5 +55,18 @@ export class PacedStorage extends InterceptingStorage {
     });
     this.#since = performance.now();
     this.#signal?.throwIfAborted();
+  }
+}
+
+/**
+ * What is done to a {@link PacedStorage}, which fails once its signal is aborted.
+ * @throws the signal's reason itself, instead of the failures that it makes on the way
+ */
+export function* orReason<T>(io: Io<T>, signal: AbortSignal | undefined): Io<T> {
+  try {
+    return yield* io;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   }
 }

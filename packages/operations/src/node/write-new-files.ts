@@ -1,5 +1,5 @@
-import { dirname, resolve } from "node:path";
 import { closeAfterFailure, ImgError, type Io, type Storage } from "@img/format-core";
+import { absolutePath, resolveBeside } from "@img/storage-fs";
 import type { ConvertTarget } from "./convert-target.ts";
 import { abortable } from "../abortable.ts";
 import { openerOf } from "./opener-of.ts";
@@ -39,7 +39,7 @@ export function* writeNewFiles<T>(
   write: (files: NewFiles) => Io<T>,
 ): Io<T> {
   const opener = openerOf(image);
-  const dataPath = dataFilePath(image);
+  const dataPath = yield* dataFilePath(image);
   if (dataPath !== undefined && opener === undefined) {
     yield* refuseOwnData(image.path, dataPath);
   }
@@ -72,16 +72,17 @@ function prepare(file: ConvertTarget, options: NewFilesOptions): Io<TargetFile> 
   return abortable(TargetFile.prepare(file, options), options.signal);
 }
 
-/** QEMU looks for a relative name where it runs, we look beside the image: a name that isn't the same to both is refused. */
-function dataFilePath({ path, dataFile }: ConvertTarget): string | undefined {
+/** QEMU looks for a relative name where it runs, we look beside the image: a name that isn't the same file to both is refused. */
+function* dataFilePath({ path, dataFile }: ConvertTarget): Io<string | undefined> {
   if (dataFile === undefined) {
     return undefined;
   }
-  const found = resolve(dirname(path), dataFile);
-  if (found !== resolve(dataFile)) {
+  const found = resolveBeside(path, dataFile);
+  const theirs = absolutePath(dataFile);
+  if (found !== theirs && (yield* targetIdentity(found)) !== (yield* targetIdentity(theirs))) {
     throw new ImgError(
       "ERR_IMG_UNSUPPORTED",
-      `data file ${JSON.stringify(dataFile)}: beside the image that is ${found}, but to QEMU it is ${resolve(dataFile)}: expected an absolute name`,
+      `data file ${JSON.stringify(dataFile)}: beside the image that is ${found}, but to QEMU it is ${theirs}: expected an absolute name`,
       { feature: "external data file" },
     );
   }
