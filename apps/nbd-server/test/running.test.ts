@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -284,6 +285,24 @@ h.shutdown()`);
     expect(stderr).toBe(
       `img-nbd: Could not open '${directory.file("missing")}': Could not open '${directory.file("missing")}': No such file or directory\n`,
     );
+  });
+
+  test.each(["stdout", "stderr"] as const)("--fork goes its way though nobody reads its %s", async (unread) => {
+    const path = socket();
+    const pidFile = directory.file(`pid of ${unread}`);
+    const args = [program, "--fork", "-t", "-k", path, "--pid-file", pidFile];
+    const fork = (image: string): Promise<number | null> =>
+      new Promise((resolve) => {
+        const child = spawn(process.execPath, [...args, image], { stdio: ["ignore", "pipe", "pipe"] });
+        child[unread].destroy();
+        child.once("exit", resolve);
+      });
+    expect(await fork(directory.file("missing"))).toBe(1);
+    // the format is guessed, which is said
+    expect(await fork(base)).toBe(0);
+    expect(await tool("nbdinfo", "--size", uriOf(path))).toBe("8388608\n");
+    process.kill(Number(readFileSync(pidFile, "utf8")));
+    await until("its end", () => !existsSync(pidFile) && !existsSync(path));
   });
 
   test("with -e, so many are served and the others wait", async () => {

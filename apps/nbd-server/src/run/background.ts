@@ -39,8 +39,13 @@ export function startBackground(
     env: environment,
     stdio,
   });
-  child.stdout?.pipe(process.stdout, { end: false });
-  child.stderr?.pipe(process.stderr, { end: false });
+  // that nobody reads it changes nothing: the server runs all the same, or fails with its own code
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    terminal.write(text);
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    terminal.note(text);
+  });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("message", ({ ready }: Ready) => {
