@@ -1,7 +1,7 @@
 import { InterceptingStorage, MemoryStorage, runSync, type StorageCall } from "@img/format-core";
 import { SeededRandom } from "@img/testing";
-import { expect, test } from "vitest";
-import { createImage } from "../src/index.ts";
+import { describe, expect, test } from "vitest";
+import { createImage, parseHeader } from "../src/index.ts";
 import type { Allocator } from "../src/write/allocator.ts";
 import { openWriter } from "./support/open-writer.ts";
 
@@ -66,4 +66,35 @@ test.each([1, 4, 16, 64])("the last cluster in use is found below any other, wit
     expect([below, runSync(allocator.usedEnd(below))]).toEqual([below, used]);
   }
   expect(runSync(allocator.usedEnd(2 ** 44))).toBe(runSync(allocator.usedEnd(end)));
+});
+
+describe("clusters that are still to lose a reference, and that nothing counts", () => {
+  /** Refcount blocks count 64 clusters each; there is one, and the table has room for 64. */
+  function open(): { readonly allocator: Allocator; readonly storage: MemoryStorage } {
+    const storage = new MemoryStorage();
+    runSync(createImage(storage, { size: 64 * 512, clusterSize: 512, refcountBits: 64 }));
+    const { allocator } = openWriter(storage);
+    return { allocator, storage };
+  }
+
+  const isCorrupt = (storage: MemoryStorage): boolean =>
+    parseHeader(storage.toUint8Array()).incompatibleFeatures.low === 2;
+
+  test("are passed over when many are wanted at once", () => {
+    const { allocator } = open();
+    allocator.frees.add({ cluster: 70, use: "data", discard: false });
+    allocator.frees.add({ cluster: 130, use: "data", discard: false });
+    expect(runSync(allocator.reserveAll(80)).first).toBe(131);
+  });
+
+  test.each([
+    ["block", 64],
+    ["table", 64 * 64],
+  ])("don't get the next refcount %s: the image is marked as corrupt", (_, cluster) => {
+    const { allocator, storage } = open();
+    fill(allocator, cluster - 64);
+    allocator.frees.add({ cluster, use: "data", discard: false });
+    expect(() => fill(allocator, cluster + 1)).toThrow("was in use");
+    expect(isCorrupt(storage)).toBe(true);
+  });
 });

@@ -14,3 +14,17 @@ it("takes as many clusters as a large disk has", () => {
   frees.putBack(taken);
   expect(frees.takeIdle()).toHaveLength(count);
 });
+
+it("says of a cluster that it is waiting until all its references are counted", () => {
+  const frees = new PendingFrees();
+  const free = { cluster: 7, use: "compressed", discard: false } as const;
+  frees.add(free);
+  frees.add(free);
+  frees.noteIdle();
+  frees.takeIdle();
+  expect(frees.settledFrom(5, 10)).toBe(2);
+  frees.release(free);
+  expect(frees.settledFrom(5, 10)).toBe(2);
+  frees.release(free);
+  expect(frees.settledFrom(5, 10)).toBe(10);
+});

@@ -213,6 +213,57 @@ it("a cluster that holds metadata isn't handed out, whatever its refcount says",
   expect(await codeOf(image.write(new Uint8Array(cluster), cluster * 30))).toBe("ERR_IMG_CORRUPT");
 });
 
+describe("a cluster that is freed though its refcount is 0 already", () => {
+  /** The first data cluster of an image isn't counted. */
+  async function makeUncounted(): Promise<{ readonly memory: MemoryStorage; readonly offset: number }> {
+    const memory = await makeImage();
+    const { "an L2 table": l2 = 0, "a refcount block": block = 0 } = places(memory);
+    const offset = uint64(memory, l2);
+    poke(memory, block + (offset / cluster) * 2, 0, 0);
+    return { memory, offset };
+  }
+
+  it("has the image marked as corrupt, and isn't discarded", async () => {
+    const { memory } = await makeUncounted();
+    const counting = new CountingStorage(memory);
+    const image = await qcow2.open(counting, { writable: true });
+    await image.discardToZero(0, cluster);
+    expect(await codeOf(image.flush())).toBe("ERR_IMG_CORRUPT");
+    expect(isCorrupt(memory)).toBe(true);
+    expect(counting.requests.filter(({ method }) => method === "discard")).toEqual([]);
+    expect(await codeOf(image.write(new Uint8Array(cluster), cluster * 2))).toBe("ERR_IMG_CORRUPT");
+  });
+
+  it.each([1, 30])("isn't handed out before that is known, when %i clusters are written", async (count) => {
+    const { memory, offset } = await makeUncounted();
+    const image = await qcow2.open(memory, { writable: true });
+    await image.discardToZero(0, cluster);
+    const bytes = new Uint8Array(cluster * count).fill(9);
+    await image.write(bytes, cluster * 20);
+    for (let index = 0; index < count; index++) {
+      const mapping = await image.getShallowMapping(cluster * (20 + index), cluster);
+      expect(mapping.kind === "raw" && mapping.offset).not.toBe(offset);
+    }
+    expect(await codeOf(image.flush())).toBe("ERR_IMG_CORRUPT");
+    const seen = await qcow2.open(new MemoryStorage(memory.toUint8Array()));
+    const read = new Uint8Array(bytes.length);
+    await seen.read(read, cluster * 20);
+    expect(Buffer.compare(read, bytes)).toBe(0);
+  });
+
+  it("isn't discarded either when it is the second time in a row", async () => {
+    const memory = await makeImage();
+    const { "an L2 table": l2 = 0 } = places(memory);
+    poke(memory, l2 + 8, ...peek(memory, l2, 8));
+    const counting = new CountingStorage(memory);
+    const image = await qcow2.open(counting, { writable: true });
+    await image.discardToZero(0, cluster * 2);
+    expect(await codeOf(image.flush())).toBe("ERR_IMG_CORRUPT");
+    expect(isCorrupt(memory)).toBe(true);
+    expect(counting.requests.filter(({ method }) => method === "discard")).toEqual([]);
+  });
+});
+
 describe("discarding", () => {
   async function discarded(options: { discardNoUnref?: boolean; passDiscards?: boolean }): Promise<{
     readonly image: FormatAccess<Qcow2Image>;

@@ -41,6 +41,11 @@ export interface AllocatorParts {
   readonly setRefcountTable: (table: RefcountTablePlace, old: RefcountTablePlace) => Io<void>;
   /** Told of each cluster of a pending free, when its reference is gone for good. */
   readonly onFreed: (free: PendingFree, unused: boolean) => void;
+  /**
+   * Marks the image as corrupt; it can't be written any more.
+   * @throws ImgError `ERR_IMG_CORRUPT` always
+   */
+  readonly refuse: (why: string) => Io<never>;
 }
 
 /** Hands out host clusters, and counts their references. */
@@ -182,7 +187,12 @@ export class Allocator {
       this.#checkReach(first, count);
       const block = this.#blockOffset(Math.floor(cluster / this.blockCoverage));
       if (block === 0) {
-        cluster = cluster - (cluster % this.blockCoverage) + this.blockCoverage;
+        const next = cluster - (cluster % this.blockCoverage) + this.blockCoverage;
+        const length = Math.min(next, first + count) - cluster;
+        const settled = this.frees.settledFrom(cluster, length);
+        gapless &&= settled === length || first === cluster + settled;
+        first = settled === length ? first : cluster + settled + 1;
+        cluster = settled === length ? next : first;
         continue;
       }
       const table = yield* this.#parts.caches.refcountBlocks.get(this.#sliceOffset(block, cluster));
@@ -255,7 +265,8 @@ export class Allocator {
   /** How many clusters from `first` on, at most `count`, are free; all are counted by `table`. */
   #freeFrom(table: Table, first: number, count: number): number {
     const unreserved = this.#reserved.freeFrom(first, count);
-    return zeroRefcounts(table, first % this.#sliceCoverage, unreserved, this.#parts.refcountOrder);
+    const uncounted = zeroRefcounts(table, first % this.#sliceCoverage, unreserved, this.#parts.refcountOrder);
+    return this.frees.settledFrom(first, uncounted);
   }
 
   #checkNotMetadata(cluster: number): void {
@@ -326,6 +337,9 @@ export class Allocator {
       return;
     }
     this.#checkNotMetadata(cluster);
+    if (this.frees.settledFrom(cluster, 1) === 0) {
+      yield* this.#parts.refuse(this.#uncounted(cluster));
+    }
     const block = new Uint8Array(clusterSize);
     setRefcount(new DataView(block.buffer), cluster % this.blockCoverage, refcountOrder, 1);
     const offset = cluster * clusterSize;
@@ -391,7 +405,7 @@ export class Allocator {
    */
   *raise(cluster: number): Io<void> {
     if ((this.peekRefcount(cluster) ?? (yield* this.refcount(cluster))) === 0) {
-      throw this.#uncounted(cluster);
+      throw new ImgError("ERR_IMG_CORRUPT", this.#uncounted(cluster));
     }
     this.#raise(this.#sliceOffset(this.#blockOffset(Math.floor(cluster / this.blockCoverage)), cluster), cluster, 1);
   }
@@ -432,7 +446,7 @@ export class Allocator {
   /**
    * Lowers the refcounts of clusters whose references are durably gone. The host is told of what nobody needs any more *before* it can be
    * handed out again.
-   * @throws ImgError `ERR_IMG_CORRUPT` when a refcount is 0 already. What couldn't be dealt with is kept for the next time.
+   * @throws ImgError `ERR_IMG_CORRUPT` when a refcount is 0 already: the image is marked as corrupt. What couldn't be dealt with is kept for the next time.
    */
   *applyFrees(frees: readonly PendingFree[]): Io<void> {
     const sorted = [...frees].sort((a, b) => a.cluster - b.cluster);
@@ -468,6 +482,10 @@ export class Allocator {
       if (free?.discard !== true || (last !== undefined && free.cluster !== last.cluster + 1)) {
         break;
       }
+      if (sorted[index + 1]?.cluster === free.cluster) {
+        // it is to lose another reference: whether there is one has to be seen first
+        break;
+      }
       if ((yield* this.refcount(free.cluster)) !== 1) {
         break;
       }
@@ -476,9 +494,8 @@ export class Allocator {
     return run;
   }
 
-  #uncounted(cluster: number): ImgError {
-    const offset = hex(cluster * this.#parts.clusterSize);
-    return new ImgError("ERR_IMG_CORRUPT", `the cluster at host offset ${offset} was in use, but its refcount is 0`);
+  #uncounted(cluster: number): string {
+    return `the cluster at host offset ${hex(cluster * this.#parts.clusterSize)} was in use, but its refcount is 0`;
   }
 
   *#lower(free: PendingFree): Io<void> {
@@ -490,10 +507,11 @@ export class Allocator {
     const table = block === 0 ? undefined : yield* refcountBlocks.get(sliceOffset);
     const before = table === undefined ? 0 : refcountAt(table.view, index, this.#parts.refcountOrder);
     if (table === undefined || before === 0) {
-      throw this.#uncounted(cluster);
+      return yield* this.#parts.refuse(this.#uncounted(cluster));
     }
     setRefcount(table.view, index, this.#parts.refcountOrder, before - 1);
     refcountBlocks.markDirty(sliceOffset);
+    this.frees.release(free);
     if (before === 1) {
       this.#hint = Math.min(this.#hint, cluster);
     }

@@ -10,7 +10,7 @@ import { ResidentTable } from "./resident-table.ts";
  * Moves the refcount table to a longer one that reaches refcount block `index`. The new table and the refcount blocks that count it lie
  * where the old table couldn't count anything, so all of it is free; the blocks count themselves. Everything is durable before the
  * header points at it, and the old table is freed only after that. Called under the allocator's mutex.
- * @throws ImgError `ERR_IMG_NO_SPACE` when the table would be longer than 8 MiB
+ * @throws ImgError `ERR_IMG_NO_SPACE` when the table would be longer than 8 MiB; `ERR_IMG_CORRUPT` when something was there all the same
  */
 export function* growRefcountTable(parts: AllocatorParts, index: number, frees: PendingFrees): Io<void> {
   const { caches, storage, clusterSize, refcountOrder, metadata } = parts;
@@ -33,6 +33,10 @@ export function* growRefcountTable(parts: AllocatorParts, index: number, frees: 
         `metadata lies at cluster ${String(cluster)}, which no refcount block counts`,
       );
     }
+  }
+  const settled = frees.settledFrom(first, used);
+  if (settled < used) {
+    yield* parts.refuse(`cluster ${String(first + settled)} was in use, but no refcount block counts it`);
   }
   const table = new Uint8Array(clusters * clusterSize);
   table.set(old.bytes);

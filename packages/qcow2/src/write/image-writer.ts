@@ -145,6 +145,7 @@ export class ImageWriter {
       onFreed: (free, unused) => {
         this.#onFreed(free, unused);
       },
+      refuse: (why) => this.#refuse(why),
     });
     this.l2Tables = new L2Tables({
       storage,

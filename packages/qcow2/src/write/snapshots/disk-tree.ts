@@ -108,6 +108,9 @@ export function* lowerTree(context: WriteContext, l1: Uint8Array, most: number =
   const lower = function* (): Io<void> {
     const batch = waiting;
     waiting = [];
+    for (const reference of batch) {
+      context.allocator.frees.hold(reference);
+    }
     yield* context.allocator.applyFrees(batch);
   };
   yield* forEachTable(context, l1, function* (references) {
