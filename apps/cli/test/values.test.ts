@@ -1,8 +1,29 @@
 import { describe, expect, it } from "vitest";
 import { parseKeyValues } from "../src/values/key-values.ts";
+import { decimal } from "../src/output/decimal.ts";
 import { parseSize, requireSize } from "../src/values/parse-size.ts";
 import { checkOptionList, parseCreateOptions } from "../src/values/create-options.ts";
 import { parseSnapshotOption } from "../src/values/snapshot-option.ts";
+
+describe("decimal", () => {
+  test.each([
+    [15.625, 2, "15.62"],
+    [40.625, 2, "40.62"],
+    [46.875, 2, "46.88"],
+    [1.0625, 3, "1.062"],
+    [1.1875, 3, "1.188"],
+    [0.5, 0, "0"],
+    [1.5, 0, "2"],
+    // no ties: these are a little less or more than they look
+    [1.005, 2, "1.00"],
+    [2.675, 2, "2.67"],
+    [0.145, 2, "0.14"],
+    [100, 2, "100.00"],
+    [0, 3, "0.000"],
+  ])("prints %s with %i digits as C does: %s", (value, digits, text) => {
+    expect(decimal(value, digits)).toBe(text);
+  });
+});
 
 describe("parseSize", () => {
   it.each([

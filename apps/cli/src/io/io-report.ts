@@ -1,3 +1,4 @@
+import { decimal } from "../output/decimal.ts";
 import { ioSize } from "./io-size.ts";
 
 /** A finished request, as its report tells it. */
@@ -18,11 +19,11 @@ export function ioReport({ what, offset, count, seconds, machine }: IoReport): s
   const rate = count / Math.max(seconds, 1e-9);
   const operations = 1 / Math.max(seconds, 1e-9);
   if (machine) {
-    return `${String(count)},1,${machineTime(seconds)},${rate.toFixed(3)},${operations.toFixed(3)}\n`;
+    return `${String(count)},1,${machineTime(seconds)},${decimal(rate, 3)},${decimal(operations, 3)}\n`;
   }
   return (
     `${what} ${String(count)}/${String(count)} bytes at offset ${String(offset)}\n` +
-    `${ioSize(count)}, 1 ops; ${humanTime(seconds)} (${ioSize(rate)}/sec and ${operations.toFixed(4)} ops/sec)\n`
+    `${ioSize(count)}, 1 ops; ${humanTime(seconds)} (${ioSize(rate)}/sec and ${decimal(operations, 4)} ops/sec)\n`
   );
 }
 

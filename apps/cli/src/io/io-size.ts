@@ -1,3 +1,5 @@
+import { decimal } from "../output/decimal.ts";
+
 const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /** A number of bytes as qemu-io prints it: three decimals and a unit, no decimals for whole numbers. */
@@ -6,6 +8,6 @@ export function ioSize(bytes: number): string {
   while (unit + 1 < units.length && bytes >= 1024 ** (unit + 1)) {
     unit++;
   }
-  const text = (bytes / 1024 ** unit).toFixed(3);
+  const text = decimal(bytes / 1024 ** unit, 3);
   return `${text.replace(/\.000$/, "")} ${units[unit] ?? ""}`;
 }

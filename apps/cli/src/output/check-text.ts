@@ -1,4 +1,5 @@
 import type { CheckResult, RepairPlan } from "@img/qcow2";
+import { decimal } from "./decimal.ts";
 
 /** What `check` says to people about what it found. */
 export function checkText(result: CheckResult): string {
@@ -52,7 +53,7 @@ function problems({ corruptions, leaks, checkErrors }: CheckResult): string[] {
 
 function statistics(result: CheckResult): string[] {
   const { totalClusters, allocatedClusters, fragmentedClusters, compressedClusters, imageEndOffset } = result;
-  const percent = (part: number, whole: number): string => `${((part * 100) / whole).toFixed(2)}%`;
+  const percent = (part: number, whole: number): string => `${decimal((part * 100) / whole, 2)}%`;
   return [
     ...(totalClusters === 0 || allocatedClusters === 0
       ? []
