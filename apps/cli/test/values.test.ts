@@ -6,7 +6,7 @@ import { checkOptionList, parseCreateOptions } from "../src/values/create-option
 import { parseSnapshotOption } from "../src/values/snapshot-option.ts";
 
 describe("decimal", () => {
-  test.each([
+  it.each([
     [15.625, 2, "15.62"],
     [40.625, 2, "40.62"],
     [46.875, 2, "46.88"],
