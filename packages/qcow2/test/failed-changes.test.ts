@@ -2,7 +2,14 @@ import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from 
 import { IoVector } from "@img/io-vector";
 import { FaultPlan, FaultStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
-import { checkImage, qcow2, type Qcow2AmendOptions, type Qcow2CreateOptions, type Qcow2Image } from "../src/index.ts";
+import {
+  checkImage,
+  headerLayout,
+  qcow2,
+  type Qcow2AmendOptions,
+  type Qcow2CreateOptions,
+  type Qcow2Image,
+} from "../src/index.ts";
 
 type Image = FormatAccess<Qcow2Image>;
 type Change = (image: Image) => Promise<void>;
@@ -89,6 +96,15 @@ describe("an image that goes on being written after a change that failed, whiche
   ] as const)("of what it is: %s", async (_, options, change) => {
     expect(await failEach(options, change)).toBeGreaterThan(5);
   });
+
+  it.each([
+    ["larger", {}, size * 3, "none"],
+    ["larger, with all of it allocated", {}, size * 3, "metadata"],
+    ["smaller", {}, cluster * 10 + 512, "none"],
+    ["smaller in version 2", { compat: "0.10" }, cluster * 10 + 512, "none"],
+  ] as const)("of its size: %s", async (_, options, newSize, preallocation) => {
+    expect(await failEach(options, (image) => image.resize(newSize, preallocation))).toBeGreaterThan(3);
+  });
 });
 
 it("an image has other refcounts even if the host doesn't want to know what became free", async () => {
@@ -121,3 +137,17 @@ it.each([
   expect(Buffer.compare(memory.toUint8Array(), changed)).toBe(0);
   expect(damageOf(changed)).toEqual([]);
 });
+
+it.each([size * 2, cluster * 10])(
+  "an image of which nobody knows whether it is resized to %i bytes isn't written any more",
+  async (newSize) => {
+    const memory = await makeImage();
+    const plan = new FaultPlan();
+    const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true });
+    plan.add({ on: "write", range: { offset: headerLayout.size, length: 8 }, nth: 1, times: 2, when: "after" });
+    await expect(image.resize(newSize)).rejects.toMatchObject({ code: "EIO" });
+    expect(plan.faults).toHaveLength(2);
+    plan.clear();
+    await expect(image.write(new Uint8Array(cluster), 0)).rejects.toThrow("isn't written any more");
+  },
+);

@@ -38,6 +38,17 @@ function checkSize(resize: ResizeContext, size: number): void {
   }
 }
 
+/** Changes the size on disk and the one that is shown: both, or none. */
+function* publishSize({ context, header, setSize }: ResizeContext, size: number): Io<void> {
+  const before = context.size;
+  yield* header.change(
+    () => header.setSize(size),
+    () => header.setSize(before),
+    () => undefined,
+  );
+  setSize(size);
+}
+
 /**
  * Makes the disk larger; what it gains reads as zero, whatever lies below. The new size is published last.
  */
@@ -59,8 +70,7 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   }
   yield* resize.flush();
   yield* context.caches.syncWritten();
-  yield* header.setSize(size);
-  resize.setSize(size);
+  yield* publishSize(resize, size);
 }
 
 /**
@@ -155,8 +165,7 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   }
   yield* resize.flush();
   yield* context.caches.syncWritten();
-  yield* header.setSize(size);
-  resize.setSize(size);
+  yield* publishSize(resize, size);
   yield* dropL2Tables(context, size, Infinity);
   context.allocator.frees.noteIdle();
   yield* resize.flush();
