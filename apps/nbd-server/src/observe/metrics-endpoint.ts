@@ -1,6 +1,8 @@
 import type { AddressInfo } from "node:net";
 import { CommandError } from "@img/cli";
 import { wrapHostError } from "@img/format-core";
+import type { DuplexStream } from "@img/nbd";
+import { listenNbd } from "@img/nbd/node";
 import type { Metrics } from "./metrics.ts";
 
 /** An HTTP server that answers with figures. */
@@ -26,6 +28,9 @@ export async function serveMetrics(metrics: Metrics, where: string): Promise<Met
     }
     response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(metrics.text());
   });
+  if ("path" in target) {
+    await clearPlace(target.path, where);
+  }
   await new Promise<void>((resolve, reject) => {
     host.once("error", (error) => {
       reject(wrapHostError(error, `cannot serve figures at ${where}`));
@@ -41,6 +46,23 @@ export async function serveMetrics(metrics: Metrics, where: string): Promise<Met
       host.closeAllConnections();
     },
   };
+}
+
+/**
+ * Removes a socket's file that nobody listens on, by the rules of sockets for NBD clients: listens there as for them, and ends that.
+ * @throws ImgError when nobody can listen there
+ */
+async function clearPlace(path: string, where: string): Promise<void> {
+  const turnAway = async (stream: DuplexStream): Promise<void> => {
+    stream.destroy();
+  };
+  try {
+    const listener = await listenNbd({ serve: turnAway }, { kind: "unix", path });
+    await listener.close();
+  } catch (error) {
+    // who reads it has asked for figures
+    throw wrapHostError((error as Error).cause ?? error, `cannot serve figures at ${where}`);
+  }
 }
 
 function parseAddress(where: string): { readonly path: string } | { readonly host: string; readonly port: number } {
