@@ -432,6 +432,8 @@ test("URIs say where clients find an export, whatever its name is", () => {
   expect(exportUris("a b?/ü", [{ path: "/run/x y" }], true)).toEqual([
     "nbds+unix:///a%20b%3F/%C3%BC?socket=/run/x%20y",
   ]);
+  // a socket that was inherited
+  expect(exportUris("disk", [{ path: "" }, tcp], false)).toEqual(["nbd://localhost/disk"]);
 });
 
 describe("what it tells", () => {

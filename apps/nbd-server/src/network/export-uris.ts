@@ -3,7 +3,8 @@ import { formatNbdUri, type NbdUri } from "@img/nbd";
 import type { NbdListener } from "@img/nbd/node";
 
 /**
- * The URIs that clients find an export at: one for each place where the server listens.
+ * The URIs that clients find an export at: one for each place where the server listens. A Unix socket that was inherited has none: Node doesn't tell where
+ * it is.
  * @param tls - they have to use TLS; with which credentials is up to them
  */
 export function exportUris(
@@ -11,9 +12,9 @@ export function exportUris(
   addresses: readonly NbdListener["address"][],
   tls: boolean,
 ): readonly string[] {
-  return addresses.map((address) =>
-    formatNbdUri({ transport: transportOf(address), exportName: name, ...(tls ? { tls: {} } : {}) }),
-  );
+  return addresses
+    .filter((address) => !("path" in address) || address.path !== "")
+    .map((address) => formatNbdUri({ transport: transportOf(address), exportName: name, ...(tls ? { tls: {} } : {}) }));
 }
 
 function transportOf(address: NbdListener["address"]): NbdUri["transport"] {
