@@ -202,7 +202,8 @@ export class SyncFormatAccess<D extends FormatDriver = FormatDriver> implements 
 
   /**
    * Flushes, syncs and closes the image and the storages that it owns. Calling it again does nothing. Throws if something could not be
-   * written; everything is closed all the same.
+   * written; everything is closed all the same, unless the error is that this world can't do it (`ERR_IMG_ASYNC_ONLY`, `ERR_IMG_BUSY`): then
+   * {@link inner} has still to be closed.
    */
   close(): void {
     runSync(this.inner.io.close());

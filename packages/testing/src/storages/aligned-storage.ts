@@ -58,7 +58,7 @@ export class AlignedStorage<S extends Storage = Storage> extends InterceptingSto
       case "write":
         this.#checkRange(call, this.#limits.request);
         for (const buffer of call.vector.buffers) {
-          this.#checkBuffer(call.method, buffer);
+          this.#checkBuffer(call.method, buffer, this.#endsFixed(call));
         }
         return;
       case "writeZeroes":
@@ -79,11 +79,20 @@ export class AlignedStorage<S extends Storage = Storage> extends InterceptingSto
     }
   }
 
-  #checkBuffer(method: string, buffer: Uint8Array): void {
+  /** Whether the storage's end, where that can't be moved to a multiple, is what makes a write as short as it is. */
+  #endsFixed(call: StorageCall & { readonly offset: number; readonly length: number }): boolean {
+    return call.method === "write" && this.inner.resize === undefined && call.offset + call.length === this.size;
+  }
+
+  #checkBuffer(method: string, buffer: Uint8Array, isLast: boolean): void {
     const { memory, request } = this.#limits;
     // JavaScript doesn't tell addresses: above what every allocation has, only memory that starts on a page is known to be aligned
     const known = memory <= 8 || AlignedBuffer.backs(buffer);
-    if (!known || buffer.byteOffset % memory !== 0 || buffer.length % Math.max(memory, request) !== 0) {
+    if (
+      !known ||
+      buffer.byteOffset % memory !== 0 ||
+      buffer.length % (isLast ? request : Math.max(memory, request)) !== 0
+    ) {
       throw new RangeError(
         `${this.label}: ${method} with a buffer of ${String(buffer.length)} bytes at ${hex(buffer.byteOffset)}: ` +
           `expected multiples of ${String(memory)} in aligned memory`,
