@@ -39,14 +39,15 @@ function checkSize(resize: ResizeContext, size: number): void {
 }
 
 /** Changes the size on disk and the one that is shown: both, or none. */
-function* publishSize({ context, header, setSize }: ResizeContext, size: number): Io<void> {
+function* publishSize(resize: ResizeContext, size: number): Io<void> {
+  const { context, header } = resize;
   const before = context.size;
   yield* header.change(
     () => header.setSize(size),
     () => header.setSize(before),
     () => undefined,
   );
-  setSize(size);
+  resize.setSize(size);
 }
 
 /**
@@ -151,7 +152,7 @@ function* hideBacking(resize: ResizeContext, start: number, end: number): Io<voi
 /** Makes the disk smaller. Runs alone. What lies behind the new end is gone for good, also when the disk grows again. */
 export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   checkSize(resize, size);
-  const { context, header } = resize;
+  const { context } = resize;
   const { clusterSize, externalDataFile } = context.layout;
   const before = context.size;
   const tail = Math.min(alignUp(size, clusterSize), before);
