@@ -1,6 +1,6 @@
 import { IoVector } from "@img/io-vector";
 import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
-import { CountingStorage, Recording, RecordingStorage } from "@img/testing";
+import { CountingStorage, FaultPlan, FaultStorage, Recording, RecordingStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
 import { checkImage, headerLayout, qcow2, type Qcow2CreateOptions, type Qcow2Image } from "../src/index.ts";
 
@@ -51,6 +51,8 @@ async function codeOf(action: Promise<unknown>): Promise<string | undefined> {
   return isImgError(error) ? error.code : undefined;
 }
 
+/** Where the mark is, with all bits beside it. */
+const dirtyMark = { offset: headerLayout.incompatibleFeatures, length: 8 };
 const isDirty = (memory: MemoryStorage): boolean =>
   (peek(memory, headerLayout.incompatibleFeatures + 7, 1)[0]! & 1) === 1;
 const isCorrupt = (memory: MemoryStorage): boolean =>
@@ -110,6 +112,67 @@ describe("an image with lazy refcounts", () => {
     await image.close();
     expect(isDirty(new MemoryStorage(memory.toUint8Array()))).toBe(true);
   });
+
+  it.each([
+    ["write", "before"],
+    ["write", "after"],
+    ["sync", "before"],
+    ["sync", "after"],
+  ] as const)(
+    "is marked as dirty when it is written after that mark couldn't be taken away: %s fails, %s it is done",
+    async (on, when) => {
+      const perTable = (cluster / 8) * cluster;
+      const memory = await makeImage({ lazyRefcounts: true, size: perTable * 32 });
+      const plan = new FaultPlan();
+      const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true, l2CacheSize: 1 });
+      const writeEverywhere = async (offset: number): Promise<void> => {
+        for (let index = 0; index < 32; index++) {
+          await image.write(new Uint8Array(cluster).fill(7), index * perTable + offset);
+        }
+      };
+      await writeEverywhere(cluster * 5);
+      await image.flush();
+      await image.sync();
+      // the first sync is of what was written, the second one of the mark
+      plan.add(on === "write" ? { on, range: dirtyMark, nth: 1, when } : { on, nth: 2, when });
+      await expect(runAsync(image.io.exclusive(() => image.driver.changeBacking(null)))).rejects.toMatchObject({
+        code: "EIO",
+      });
+      expect(plan.faults).toHaveLength(1);
+      plan.clear();
+      await writeEverywhere(cluster * 6);
+      expect(isDirty(memory)).toBe(true);
+      await image.close();
+      const closed = new MemoryStorage(memory.toUint8Array());
+      expect(isDirty(closed)).toBe(false);
+      expect(runSync(checkImage(closed)).findings).toEqual([]);
+    },
+  );
+
+  it("isn't written any more when nobody knows whether it is marked", async () => {
+    const memory = await makeImage({ lazyRefcounts: true });
+    const plan = new FaultPlan();
+    const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true });
+    await image.write(new Uint8Array(cluster).fill(7), 0);
+    plan.add({ on: "write", range: dirtyMark, nth: 1, times: 2 });
+    await expect(image.invalidateCache({ discardDirty: false })).rejects.toMatchObject({
+      code: expect.anything() as unknown,
+    });
+    plan.clear();
+    expect(await codeOf(image.write(new Uint8Array(cluster), 0))).toBe("ERR_IMG_CORRUPT");
+  });
+
+  it.each(["before", "after"] as const)(
+    "isn't left marked as dirty when marking it failed %s it was done, and nothing was written",
+    async (when) => {
+      const memory = await makeImage({ lazyRefcounts: true });
+      const plan = new FaultPlan({ on: "sync", nth: 1, when });
+      const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true });
+      expect(await codeOf(image.write(new Uint8Array(10), 0))).toBe("EIO");
+      await image.close();
+      expect(isDirty(new MemoryStorage(memory.toUint8Array()))).toBe(false);
+    },
+  );
 });
 
 describe("what an image with a data file holds", () => {
@@ -293,6 +356,18 @@ describe("discarding", () => {
     expect(counting.requests.filter(({ method }) => method === "discard")).toEqual([]);
   });
 
+  it("frees the clusters of an image that becomes version 2, whatever was asked for: it can't mark them as zero", async () => {
+    const memory = await makeImage();
+    const image = await qcow2.open(memory, { writable: true, discardNoUnref: true });
+    await runAsync(image.io.exclusive(() => image.driver.amend({ compat: "0.10" })));
+    await image.discardToZero(0, cluster * 2);
+    const bytes = new Uint8Array(cluster * 2).fill(7);
+    await image.read(bytes, 0);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    await image.close();
+    expect(runSync(checkImage(new MemoryStorage(memory.toUint8Array()))).findings).toEqual([]);
+  });
+
   it("can leave the clusters where they are", async () => {
     const { image, memory } = await discarded({ discardNoUnref: true });
     const mapping = await image.getShallowMapping(0, 1);
@@ -310,6 +385,12 @@ describe("opening for writing", () => {
       expect(await codeOf(qcow2.open(counting, { writable: true }))).toBe("ERR_IMG_CORRUPT");
       expect(counting.requests.filter(({ method }) => method !== "read")).toEqual([]);
     }
+  });
+
+  it("is refused for version 2 if discarded clusters are to stay, which it can't mark as zero", async () => {
+    const memory = await makeImage({ compat: "0.10" });
+    expect(await codeOf(qcow2.open(memory, { writable: true, discardNoUnref: true }))).toBe("ERR_IMG_UNSUPPORTED");
+    expect(await codeOf(qcow2.open(memory, { discardNoUnref: true }))).toBeUndefined();
   });
 
   it("writes nothing by itself", async () => {

@@ -92,6 +92,13 @@ function refuseUnwritable(storage: Storage, info: Qcow2Info, options: Qcow2OpenO
   if (options.snapshot !== undefined) {
     throw new ImgError("ERR_IMG_READ_ONLY", `${storage.label}: a snapshot can't be written`);
   }
+  if (options.discardNoUnref === true && info.version === 2) {
+    throw new ImgError(
+      "ERR_IMG_UNSUPPORTED",
+      `${storage.label} is a version 2 image, which can't mark discarded clusters as zero and keep them`,
+      { feature: "discard without unref" },
+    );
+  }
   if (info.corrupt) {
     throw new ImgError(
       "ERR_IMG_CORRUPT",

@@ -31,7 +31,10 @@ export interface Qcow2OpenOptions extends OpenOptions {
    * the snapshots' L2 tables. An image in which a write would hit them is marked as corrupt, and not written any more.
    */
   readonly overlapCheck?: OverlapCheck;
-  /** Discarded clusters read as zero, but keep their place in the image. Default `false`. */
+  /**
+   * Discarded clusters read as zero, but keep their place in the image. Refused for version 2 images that are opened to be written; in one that becomes
+   * version 2 while it is open, they are freed. Default `false`.
+   */
   readonly discardNoUnref?: boolean;
   /** Tell the storage which clusters discards free, so that it can give their space back. Default `true`. */
   readonly passDiscards?: boolean;

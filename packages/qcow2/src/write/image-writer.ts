@@ -98,7 +98,7 @@ export class ImageWriter {
   #ready = false;
   /** The header says what it has to say before the image's tables change. */
   #prepared = false;
-  /** The dirty bit is set on disk, by us. */
+  /** The dirty bit is set on disk, by us; or may be, if setting it failed. */
   #dirtySet = false;
   #incompatible: FeatureBits;
   #autoclear: FeatureBits;
@@ -187,7 +187,7 @@ export class ImageWriter {
       backed: old.backed,
       canMarkZero: loaded.header.version === 3,
       dataFileRaw: hasFeature(loaded.header.autoclearFeatures, autoclear.rawDataFile),
-      discardNoUnref: options.discardNoUnref,
+      discardNoUnref: options.discardNoUnref && loaded.header.version === 3,
       passDiscards: options.passDiscards,
       buffers: new CopyBuffers(Math.min(layout.clusterSize, greatestGathered)),
       peekOld: (offset, length) => old.peekOld(offset, length),
@@ -343,8 +343,8 @@ export class ImageWriter {
       yield* this.#setAutoclear(kept);
     }
     if (hasFeature(header.compatibleFeatures, compatible.lazyRefcounts)) {
-      yield* this.#setIncompatible(incompatible.dirty, true);
       this.#dirtySet = true;
+      yield* this.#setIncompatible(incompatible.dirty, true);
     }
     this.#prepared = true;
   }
@@ -398,11 +398,15 @@ export class ImageWriter {
     }
   }
 
-  /** After the last flush: says that the refcounts are up to date. */
+  /** After the last flush: says that the refcounts are up to date. If that fails, the image says that they may not be, and can be written. */
   *finish(): Io<void> {
     if (this.#dirtySet && !this.isDirty && this.#broken === undefined) {
       yield* this.caches.syncWritten();
-      yield* this.#setIncompatible(incompatible.dirty, false);
+      yield* this.header.change(
+        () => this.#setIncompatible(incompatible.dirty, false),
+        () => this.#setIncompatible(incompatible.dirty, true),
+        nothing,
+      );
       this.#dirtySet = false;
     }
     this.#ready = false;
@@ -448,5 +452,5 @@ export class ImageWriter {
 }
 
 function nothing(): void {
-  // the range is the guest's already
+  // there is nothing to be done
 }

@@ -31,7 +31,7 @@ export interface WriteContext {
   readonly canMarkZero: boolean;
   /** The data file is a raw image of the disk as well. */
   readonly dataFileRaw: boolean;
-  /** Discarded clusters stay allocated. */
+  /** Discarded clusters stay allocated. Never where {@link canMarkZero} is false. */
   readonly discardNoUnref: boolean;
   /** The host is told of clusters that discards free. */
   readonly passDiscards: boolean;
