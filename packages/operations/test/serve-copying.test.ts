@@ -50,13 +50,13 @@ async function serve(): Promise<Served> {
     total: size,
     memory: parts.memory,
   };
-  serveJob(port, job);
+  serveJob(port, job, () => told.push("loaded"));
   return { unfinished: [...parts.unfinished()].length, done: parts.done, written: parts.written, told };
 }
 
 describe("a thread that copies parts", () => {
   it("has finished them when it has closed what it wrote", async () => {
-    expect(await serve()).toEqual({ unfinished: 0, done: size, written: size, told: ["begun", "helped"] });
+    expect(await serve()).toEqual({ unfinished: 0, done: size, written: size, told: ["loaded", "begun", "helped"] });
     expect(Buffer.compare(readFileSync(to), contents)).toBe(0);
   });
 
@@ -69,7 +69,7 @@ describe("a thread that copies parts", () => {
       }
     });
     try {
-      expect(await serve()).toMatchObject({ unfinished: 3, written: 0, told: ["begun"] });
+      expect(await serve()).toMatchObject({ unfinished: 3, written: 0, told: ["loaded", "begun"] });
     } finally {
       spy.mockRestore();
     }

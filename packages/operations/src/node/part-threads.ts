@@ -1,7 +1,7 @@
-import type { Worker } from "node:worker_threads";
 import { perform, storageAllocatedSize, type FormatAccess, type Io } from "@img/format-core";
 import type { PartHelper } from "../parts/part-helper.ts";
 import type { SharedParts } from "../parts/shared-parts.ts";
+import type { HelpingThread } from "./start-thread.ts";
 import type { ThreadStarter } from "./thread-starter.ts";
 
 /** What a thread is told that helps with parts of a disk. */
@@ -36,7 +36,7 @@ export class PartThreads implements PartHelper {
   readonly #began = performance.now();
   #ended: Promise<void>[] | undefined;
   /** Threads that haven't begun to work. */
-  readonly #starting = new Set<Worker>();
+  readonly #starting = new Set<HelpingThread>();
   /** Bytes in the images' files; 0: nobody knows. `undefined`: that wasn't asked. */
   #size: number | undefined;
   #helped = 0;
@@ -103,7 +103,7 @@ export class PartThreads implements PartHelper {
   }
 
   /** Resolves when the thread has ended, however: what it didn't finish is done once more. */
-  #watch(worker: Worker): Promise<void> {
+  #watch(worker: HelpingThread): Promise<void> {
     this.#starting.add(worker);
     return new Promise((resolve) => {
       worker.on("message", (message: PartMessage) => {
@@ -127,10 +127,10 @@ export class PartThreads implements PartHelper {
     }
   }
 
-  /** Who still starts comes too late. If it has taken a part in the meantime, that isn't finished, which is as good as not begun. */
+  /** Who still starts comes too late; where it can't be ended any more, it finds no part that is of interest. */
   async #allEnded(ended: readonly Promise<void>[]): Promise<void> {
     for (const worker of this.#starting) {
-      void worker.terminate();
+      void worker.endEarly();
     }
     await Promise.all(ended);
   }

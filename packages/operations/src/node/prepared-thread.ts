@@ -1,18 +1,17 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import type { Worker } from "node:worker_threads";
-import { defaultEntry, startThread } from "./start-thread.ts";
+import { defaultEntry, startThread, type HelpingThread } from "./start-thread.ts";
 
 /**
  * A thread that is started before it is known what it is to do. Starting one takes as long as copying a hundred MiB: who is going to read a long image, and has
  * something to do before that, loses none of it so. What takes it as an option gives it the work.
  */
 export class PreparedThread {
-  #worker: Worker | undefined;
+  #worker: HelpingThread | undefined;
   /** What is to be done when it has begun, in order; `undefined`: it has. */
   #waiting: (() => void)[] | undefined = [];
 
-  private constructor(worker: Worker) {
+  private constructor(worker: HelpingThread) {
     this.#worker = worker;
     // nobody needs to wait for a thread that has nothing to do
     worker.unref();
@@ -59,7 +58,7 @@ export class PreparedThread {
    * Gives it its work.
    * @returns `undefined`: it has some already, or has ended
    */
-  take(job: unknown): Worker | undefined {
+  take(job: unknown): HelpingThread | undefined {
     const worker = this.#worker;
     this.#worker = undefined;
     worker?.ref();
@@ -69,8 +68,8 @@ export class PreparedThread {
     return worker;
   }
 
-  /** Ends it, unless it has work. */
+  /** Ends it, unless it has work. Without any, it loads nothing. */
   async end(): Promise<void> {
-    await this.#worker?.terminate();
+    await this.#worker?.endEarly();
   }
 }

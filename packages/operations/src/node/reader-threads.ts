@@ -1,7 +1,7 @@
-import type { Worker } from "node:worker_threads";
 import { perform, type Io } from "@img/format-core";
 import type { ConvertState, SourceReader } from "../convert/source-reader.ts";
 import type { SharedImages } from "./shared-images.ts";
+import type { HelpingThread } from "./start-thread.ts";
 import type { ThreadStarter } from "./thread-starter.ts";
 
 /** What a thread is told that reads. */
@@ -113,14 +113,14 @@ export class ReaderThreads implements SourceReader {
 
 /** One thread, seen from the one that asks it. */
 class ReaderThread {
-  readonly #worker: Worker;
+  readonly #worker: HelpingThread;
   readonly #ended: Promise<void>;
   /** Who waits for an answer; they come in the order of the requests. */
   readonly #waiting: ((done: boolean) => void)[] = [];
   #ready = false;
   #helped = false;
 
-  constructor(worker: Worker) {
+  constructor(worker: HelpingThread) {
     this.#worker = worker;
     this.#worker.on("message", (message: ReaderMessage) => {
       this.#hear(message);
@@ -161,10 +161,10 @@ class ReaderThread {
   }
 
   async close(): Promise<void> {
-    if (this.#ready) {
-      this.#worker.postMessage("end");
-    } else {
-      await this.#worker.terminate();
+    // who isn't ready reads it then
+    this.#worker.postMessage("end");
+    if (!this.#ready) {
+      await this.#worker.endEarly();
     }
     await this.#ended;
   }

@@ -10,11 +10,12 @@ import { closeAll, openSharedImages } from "./shared-images.ts";
 import { UnsyncedStorage } from "./unsynced-storage.ts";
 
 /** Copies parts of disks until none is left. */
-export function serveCopying(port: MessagePort, job: CopyJob): void {
+export function serveCopying(port: MessagePort, job: CopyJob, loaded: () => void): void {
   const images = openSharedImages(job.sources);
   try {
     const target = openTarget(job.target);
     images.push(target);
+    loaded();
     const copying = new ConvertJob(new SourceDisk(images.slice(0, -1)), target, job.settings);
     const copyPart: PartWork = (part, goOn) => {
       const before = copying.written;

@@ -12,22 +12,23 @@ export type ThreadJob = ComparisonJob | CopyJob | ReadJob;
 /**
  * Does what a thread is told.
  * @param port - to the thread that asked for help
+ * @param loaded - called when all is open that a job needs which keeps the thread busy from its beginning to its end
  */
-export function serveJob(port: MessagePort, job: ThreadJob): void {
+export function serveJob(port: MessagePort, job: ThreadJob, loaded: () => void): void {
   try {
-    serve(port, job);
+    serve(port, job, loaded);
   } catch {
     // what can't be opened here, the thread that asked for help has open
   }
 }
 
-function serve(port: MessagePort, job: ThreadJob): void {
+function serve(port: MessagePort, job: ThreadJob, loaded: () => void): void {
   switch (job.kind) {
     case "compare":
-      serveComparison(port, job);
+      serveComparison(port, job, loaded);
       break;
     case "copy":
-      serveCopying(port, job);
+      serveCopying(port, job, loaded);
       break;
     case "read":
       serveReads(port, job);

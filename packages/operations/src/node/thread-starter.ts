@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import type { Worker } from "node:worker_threads";
 import type { PreparedThread } from "./prepared-thread.ts";
-import { defaultEntry, startThread } from "./start-thread.ts";
+import { defaultEntry, startThread, type HelpingThread } from "./start-thread.ts";
 
 /** What those are told that start threads. */
 export interface ThreadOptions {
@@ -47,7 +46,7 @@ export class ThreadStarter {
    * @param job - what the thread is told
    * @returns `undefined`: none can be had
    */
-  start(job: unknown): Worker | undefined {
+  start(job: unknown): HelpingThread | undefined {
     return this.#prepared?.take(job) ?? startThread(this.#entry, job);
   }
 }
