@@ -1,4 +1,4 @@
-import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
+import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess, type Io } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
 import { FaultPlan, FaultStorage } from "@img/testing";
 import { describe, expect, it } from "vitest";
@@ -58,9 +58,24 @@ async function writeOn(image: Image): Promise<boolean> {
   }
 }
 
+const snapshot =
+  (change: (image: Qcow2Image) => Io<unknown>): Change =>
+  async (image) => {
+    await runAsync(image.io.exclusive(() => change(image.driver)));
+  };
+
+/** An image of {@link makeImage} with a snapshot, and with changes since. */
+async function makeShared(): Promise<MemoryStorage> {
+  const storage = await makeImage();
+  const image = await qcow2.open(storage, { writable: true });
+  await snapshot((driver) => driver.createSnapshot({ name: "one" }))(image);
+  await image.write(new Uint8Array(cluster * 2).fill(3), cluster);
+  await image.close();
+  return new MemoryStorage(storage.toUint8Array());
+}
+
 /** Has each call of the storage during a change fail, one at a time. @returns how many times the image went on being written */
-async function failEach(options: Partial<Qcow2CreateOptions>, change: Change): Promise<number> {
-  const made = await makeImage(options);
+async function failEach(made: MemoryStorage, change: Change): Promise<number> {
   let wentOn = 0;
   for (const when of ["before", "after"] as const) {
     for (let nth = 1; ; nth++) {
@@ -94,7 +109,7 @@ describe("an image that goes on being written after a change that failed, whiche
     ["version 3", { compat: "0.10" }, amend({ compat: "1.1" })],
     ["lazy refcounts", {}, amend({ lazyRefcounts: true })],
   ] as const)("of what it is: %s", async (_, options, change) => {
-    expect(await failEach(options, change)).toBeGreaterThan(5);
+    expect(await failEach(await makeImage(options), change)).toBeGreaterThan(5);
   });
 
   it.each([
@@ -103,8 +118,23 @@ describe("an image that goes on being written after a change that failed, whiche
     ["smaller", {}, cluster * 10 + 512, "none"],
     ["smaller in version 2", { compat: "0.10" }, cluster * 10 + 512, "none"],
   ] as const)("of its size: %s", async (_, options, newSize, preallocation) => {
-    expect(await failEach(options, (image) => image.resize(newSize, preallocation))).toBeGreaterThan(3);
+    expect(await failEach(await makeImage(options), (image) => image.resize(newSize, preallocation))).toBeGreaterThan(
+      3,
+    );
   });
+});
+
+describe("the clusters of a disk are marked as its own where they are, whichever call of the storage fails", () => {
+  it.each([
+    ["a snapshot is made", (driver) => driver.createSnapshot({ name: "two" })],
+    ["a snapshot is deleted", (driver) => driver.deleteSnapshot({ id: "1" })],
+    ["a snapshot is applied", (driver) => driver.applySnapshot({ id: "1" })],
+  ] as const satisfies readonly (readonly [string, (driver: Qcow2Image) => Io<unknown>])[])(
+    "while %s",
+    async (_, change) => {
+      expect(await failEach(await makeShared(), snapshot(change))).toBeGreaterThan(5);
+    },
+  );
 });
 
 it("an image has other refcounts even if the host doesn't want to know what became free", async () => {

@@ -3,7 +3,7 @@ import { limits, sectorSize } from "../../header/layout.ts";
 import type { Snapshot } from "../../snapshots/snapshot.ts";
 import { ResidentTable } from "../resident-table.ts";
 import { freeTable, writeTable } from "../table-space.ts";
-import { lowerTree, markOwn, raiseTree } from "./disk-tree.ts";
+import { lowerTree, raiseTree, thenMarkOwn } from "./disk-tree.ts";
 import { loadL1 } from "./load-l1.ts";
 import type { SnapshotTarget } from "./snapshot-target.ts";
 
@@ -46,11 +46,12 @@ export function* applySnapshot(target: SnapshotTarget, snapshot: Snapshot): Io<v
     }
     throw error;
   }
-  yield* lowerTree(context, old.bytes);
-  freeTable(context, old.offset, old.bytes.length);
-  context.allocator.frees.noteIdle();
-  yield* target.flush();
-  yield* markOwn(context);
+  yield* thenMarkOwn(target, function* () {
+    yield* lowerTree(context, old.bytes);
+    freeTable(context, old.offset, old.bytes.length);
+    context.allocator.frees.noteIdle();
+    yield* target.flush();
+  });
 }
 
 /** The snapshot's L1 table, long enough for the disk. VM state stays behind it. */

@@ -3,7 +3,7 @@ import type { SnapshotEntry } from "../../snapshots/serialize-snapshots.ts";
 import type { Snapshot } from "../../snapshots/snapshot.ts";
 import { writeTable } from "../table-space.ts";
 import { changeTable } from "./change-table.ts";
-import { lowerTree, markOwn, raiseTree, withoutCopied } from "./disk-tree.ts";
+import { lowerTree, markOwn, raiseTree, tryMarkOwn, withoutCopied } from "./disk-tree.ts";
 import type { SnapshotTarget } from "./snapshot-target.ts";
 
 /** What a new snapshot is called. */
@@ -54,11 +54,20 @@ export function* createSnapshot(target: SnapshotTarget, { name, date }: NewSnaps
     }
   } catch (error) {
     if (!target.isBroken()) {
-      yield* lowerTree(context, l1);
-      yield* markOwn(context);
+      yield* rollBack(target, l1);
     }
     throw error;
   }
+}
+
+/** Undoes what a snapshot that isn't made has changed. Where that fails, clusters are counted too often: what failed first is what matters. */
+function* rollBack(target: SnapshotTarget, l1: Uint8Array): Io<void> {
+  try {
+    yield* lowerTree(target.context, l1);
+  } catch {
+    // those that weren't lowered don't belong to the disk alone, as their counts say
+  }
+  yield* tryMarkOwn(target);
 }
 
 /** As QEMU counts: one more than the greatest that is a number. */

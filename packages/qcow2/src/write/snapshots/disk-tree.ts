@@ -2,6 +2,7 @@ import { hex, ImgError, type Io } from "@img/format-core";
 import { compressedCluster, compressedFlag, copiedFlag, entryOffset } from "../../tables/l2-entry.ts";
 import type { PendingFree } from "../pending-frees.ts";
 import type { WriteContext } from "../write-context.ts";
+import type { SnapshotTarget } from "./snapshot-target.ts";
 
 /** References that are counted down at once. */
 const batchLength = 4096;
@@ -145,6 +146,33 @@ export function* markOwn(context: WriteContext): Io<void> {
     const own = (yield* allocator.refcount(offset / layout.clusterSize)) === 1;
     if (own !== ((high & copiedFlag) !== 0)) {
       l1.set(index, withCopied(high, own), low);
+    }
+  }
+}
+
+/** Runs what lowers refcounts, and then {@link markOwn}: after a failure too, as far as that can be done. */
+export function* thenMarkOwn(target: SnapshotTarget, lower: () => Io<void>): Io<void> {
+  try {
+    yield* lower();
+    yield* markOwn(target.context);
+  } catch (error) {
+    yield* tryMarkOwn(target);
+    throw error;
+  }
+}
+
+/**
+ * {@link markOwn} after something failed that lowers refcounts: what is left of it is done, if that can be, for the marks follow it. A mark that is missing
+ * costs a copy, and a check finds it.
+ */
+export function* tryMarkOwn(target: SnapshotTarget): Io<void> {
+  for (const step of [() => target.flush(), () => markOwn(target.context)]) {
+    try {
+      if (!target.isBroken()) {
+        yield* step();
+      }
+    } catch {
+      // what failed first is being reported
     }
   }
 }
