@@ -1,6 +1,7 @@
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { packError } from "./bridge/portable-error.ts";
 import { SharedControl } from "./bridge/shared-control.ts";
+import { NativeLoading } from "./node-native-loading.ts";
 import type { NodeWorkerData } from "./node-worker-thread.ts";
 
 // What the threads of a bridge run: first the one that watches, which then starts the one where the storage lives. Nothing but our own files is
@@ -17,9 +18,9 @@ function watch(): void {
     }
   };
   try {
-    const { port, setup } = data;
+    const { port, setup, loading } = data;
     const host = new Worker(new URL(import.meta.url), {
-      workerData: { role: "host", setup, port } satisfies NodeWorkerData,
+      workerData: { role: "host", setup, loading, port } satisfies NodeWorkerData,
       transferList: [port],
     });
     host.on("error", end);
@@ -35,6 +36,7 @@ function watch(): void {
 if (data.role === "watcher") {
   watch();
 } else {
+  new NativeLoading(data.loading).guard();
   const { serveBridge } = await import("./node-serve-bridge.ts");
   serveBridge(data);
 }

@@ -7,12 +7,15 @@ import type { BridgeReply } from "./bridge/bridge-call.ts";
 import { packError, type PortableError } from "./bridge/portable-error.ts";
 import { SharedControl } from "./bridge/shared-control.ts";
 import type { ModuleLocation, StartWorkerThread, WorkerSetup } from "./bridge/worker-thread.ts";
+import { NativeLoading } from "./node-native-loading.ts";
 
 /** What the worker is started with. */
 export interface NodeWorkerData {
   /** `watcher`: start the host, and tell when it ends. Our own thread may be blocked, and would hear of it too late. */
   readonly role: "watcher" | "host";
   readonly setup: WorkerSetup;
+  /** Of the host's {@link NativeLoading}. */
+  readonly loading: SharedArrayBuffer;
   /** Where calls come from and replies go to. */
   readonly port: MessagePort;
 }
@@ -20,7 +23,8 @@ export interface NodeWorkerData {
 /** Starts a worker in Node: a thread that watches, and below it the one where the storage lives. */
 export const startWorkerThread: StartWorkerThread = (setup, listeners, entry) => {
   const { port1: port, port2 } = new MessageChannel();
-  const data = { role: "watcher", setup, port: port2 };
+  const loading = new NativeLoading();
+  const data: NodeWorkerData = { role: "watcher", setup, loading: loading.memory, port: port2 };
   // a module isn't loaded where code is taken from the command line
   const evaluates = process.execArgv.some((argument) => argument.startsWith("--input-type"));
   const worker = new Worker(checkEntry(entry), {
@@ -28,6 +32,8 @@ export const startWorkerThread: StartWorkerThread = (setup, listeners, entry) =>
     transferList: [port2],
     ...(evaluates ? { execArgv: [] } : {}),
   });
+  // the host ends before its watcher
+  loading.watch(worker);
   let stopped: Promise<void> | undefined;
   const end = (reason: PortableError): void => {
     // for whoever blocks later
@@ -59,7 +65,7 @@ export const startWorkerThread: StartWorkerThread = (setup, listeners, entry) =>
     stop: () => {
       if (stopped === undefined) {
         port.close();
-        stopped = worker.terminate().then(() => undefined);
+        stopped = loading.end(worker);
       }
       return stopped;
     },

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isImgError, type ImgError } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { SyncStorageBridge, type SyncStorageBridgeOptions } from "../src/index.ts";
 import type { FixtureOptions } from "./fixtures/storages.ts";
 import { buildWorker, type BuiltWorker } from "./support/built-worker.ts";
@@ -292,6 +292,16 @@ it.each([
   expect(shown(thrownBy(() => bridge.flushSync()))).toMatchObject({ code: "ETIMEDOUT" });
   expect(shown(await rejectionOf(bridge.sync()))).toMatchObject({ code: "ETIMEDOUT" });
   await rejectionOf(bridge[Symbol.asyncDispose]());
+});
+
+it("gives a worker up that loads native code when it has, because ending it meanwhile aborts the process", async () => {
+  const loaded = join(built.directory, "loaded");
+  vi.stubEnv("IMG_TEST_LOADED", loaded);
+  const bridge = open("disturbed", { method: "read", how: "load native code" }, { timeout: 1500 });
+  expect(shown(await rejectionOf(bridge.read(bytes(1), 0)))).toMatchObject({ code: "ETIMEDOUT" });
+  await rejectionOf(bridge[Symbol.asyncDispose]());
+  expect(existsSync(loaded)).toBe(true);
+  vi.unstubAllEnvs();
 });
 
 /** Keeps this thread busy, which hears of nothing meanwhile. */
