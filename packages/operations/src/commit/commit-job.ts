@@ -1,11 +1,11 @@
 import { IoVector, nextRun } from "@img/io-vector";
 import type { FormatAccess, Io } from "@img/format-core";
-import { layeredRun } from "./layered-run.ts";
+import { layeredRun, type LayeredRun } from "./layered-run.ts";
 
 /** Most bytes that are copied at once. */
 const chunkSize = 1024 * 1024;
 
-/** Most bytes that are made zero, or passed over, at once, so that the job can be stopped and its progress be seen. */
+/** Most bytes that are made zero at once, so that the job can be stopped and its progress be seen. */
 const runLimit = 1024 * 1024 * 1024;
 
 /** Runs of zeroes that are at least so long aren't written as data. */
@@ -39,10 +39,10 @@ export class CommitJob {
       if (start >= this.#size) {
         return false;
       }
-      const { kind, length } = yield* layeredRun(this.#layers, start, Math.min(this.#size - start, runLimit));
+      const { kind, length } = yield* layeredRun(this.#layers, start, this.#size - start);
       // somebody else may have taken it meanwhile
       if (this.#position === start) {
-        const taken = Math.min(length, kind === "data" ? chunkSize - (start % chunkSize) : length);
+        const taken = Math.min(length, longestStep(kind, start));
         this.#position = start + taken;
         yield* this.#deal(kind, start, taken);
         this.done += taken;
@@ -51,7 +51,7 @@ export class CommitJob {
     }
   }
 
-  *#deal(kind: "below" | "zero" | "data", start: number, length: number): Io<void> {
+  *#deal(kind: LayeredRun["kind"], start: number, length: number): Io<void> {
     if (kind === "zero") {
       yield* this.#zero(start, length);
     } else if (kind === "data") {
@@ -87,5 +87,17 @@ export class CommitJob {
     if (within > 0) {
       yield* this.#base.io.writeZeroes(start, within);
     }
+  }
+}
+
+/** Most bytes that are dealt with at once, from `start` on. */
+function longestStep(kind: LayeredRun["kind"], start: number): number {
+  switch (kind) {
+    case "below":
+      return Infinity;
+    case "zero":
+      return runLimit;
+    case "data":
+      return chunkSize - (start % chunkSize);
   }
 }
