@@ -42,6 +42,7 @@ export { measureImageFile, measureImageFileSync, type MeasureImageFileOptions } 
 export { openImage, openImageIo, openImageSync, type OpenImageOptions } from "./node/open-image.ts";
 export { openWithBase, openWithBaseSync, type ImageWithBase, type OpenWithBaseOptions } from "./node/open-with-base.ts";
 export { PreparedThread } from "./node/prepared-thread.ts";
+export type { HelpingThread } from "./node/start-thread.ts";
 export { rebaseImageFile, rebaseImageFileSync, type RebaseImageFileOptions } from "./node/rebase-image-file.ts";
 export { resizeImageFile, resizeImageFileSync, type ResizeImageFileOptions } from "./node/resize-image-file.ts";
 export {
