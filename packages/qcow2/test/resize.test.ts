@@ -1,7 +1,9 @@
 import { alignUp, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
 import { IoVector } from "@img/io-vector";
+import { FaultPlan, FaultStorage } from "@img/testing";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createImage, headerLayout, parseHeader, qcow2, type Qcow2Image } from "../src/index.ts";
+import { checkImage, createImage, headerLayout, parseHeader, qcow2, type Qcow2Image } from "../src/index.ts";
+import { HeaderWriter } from "../src/write/header-writer.ts";
 import { ResidentTable } from "../src/write/resident-table.ts";
 import { trimFile } from "../src/write/resize.ts";
 import { DeviceStorage } from "./support/device-storage.ts";
@@ -112,5 +114,91 @@ describe.each(bothWorlds)("what lies behind a disk with a raw data file, in the 
     expect(data.size).toBe(100 * cluster);
     const expected = new Uint8Array(100 * cluster).fill(1, 0, 50 * cluster);
     expect(Buffer.compare(data.inner.toUint8Array(), expected)).toBe(0);
+  });
+});
+
+describe("a disk over another one that couldn't be made smaller", () => {
+  const cluster = 4096;
+  const size = cluster * 64;
+
+  async function below(): Promise<FormatAccess> {
+    const image = await qcow2.create(new MemoryStorage(), { size, clusterSize: cluster });
+    await image.write(new Uint8Array(size).fill(200), 0);
+    return image;
+  }
+
+  async function makeOverlay(compat: "0.10" | "1.1"): Promise<MemoryStorage> {
+    const memory = new MemoryStorage();
+    const backingFile = { name: "below", format: "qcow2" };
+    const options = { size, clusterSize: cluster, compat, backing: await below(), backingFile };
+    const image = await qcow2.create(memory, options);
+    await image.write(new Uint8Array(size / 2).fill(1), size / 2);
+    await image.close();
+    return new MemoryStorage(memory.toUint8Array());
+  }
+
+  /** @returns the disk's size, and the bytes that are found in its second half, where everything was 1 */
+  async function seenIn(memory: MemoryStorage): Promise<{ readonly size: number; readonly found: number[] }> {
+    const image = await qcow2.open(new MemoryStorage(memory.toUint8Array()), { backing: await below() });
+    const bytes = new Uint8Array(image.size);
+    await image.read(bytes, 0);
+    return { size: image.size, found: [...new Set(bytes.subarray(size / 2))].sort() };
+  }
+
+  describe.each(["0.10", "1.1"] as const)("in version %s", (compat) => {
+    test("shows what it held, or zeroes, but not what lies below, whichever call fails", async () => {
+      const made = await makeOverlay(compat);
+      const sizes = new Set<number>();
+      for (let nth = 1; ; nth++) {
+        const memory = new MemoryStorage(made.toUint8Array());
+        const plan = new FaultPlan();
+        const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true, backing: await below() });
+        plan.add({ nth });
+        await image.resize(size / 2 + cluster * 3 + 512).catch(() => undefined);
+        if (plan.faults.length === 0) {
+          break;
+        }
+        plan.clear();
+        const bytes = new Uint8Array(image.size - size / 2);
+        await image.read(bytes, size / 2);
+        expect([...new Set(bytes)].filter((byte) => byte > 1)).toEqual([]);
+        const seen = await seenIn(memory);
+        expect(seen.size).toBe(image.size);
+        expect(seen.found.filter((byte) => byte > 1)).toEqual([]);
+        sizes.add(seen.size);
+        // whatever was left behind the end doesn't come back
+        await image.resize(size / 2 + cluster * 3 + 512);
+        await image.resize(size);
+        await image.close();
+        const grown = await seenIn(memory);
+        expect(grown).toEqual({ size, found: [0, 1] });
+        expect(runSync(checkImage(new MemoryStorage(memory.toUint8Array()))).corruptions).toBe(0);
+      }
+      expect(sizes.size).toBe(2);
+    });
+
+    test("doesn't show what it had there when it grows without having been made smaller to the end", async () => {
+      const memory = await makeOverlay(compat);
+      const plan = new FaultPlan();
+      const image = await qcow2.open(new FaultStorage(memory, plan), { writable: true, backing: await below() });
+      const { setSize } = HeaderWriter.prototype;
+      vi.spyOn(HeaderWriter.prototype, "setSize").mockImplementationOnce(function* (this: HeaderWriter, to) {
+        yield* setSize.call(this, to);
+        plan.add({});
+      });
+      await image.resize(size / 2).catch(() => undefined);
+      expect(plan.faults.length).toBeGreaterThan(0);
+      plan.clear();
+      const again = await qcow2.open(new MemoryStorage(memory.toUint8Array()), {
+        writable: true,
+        backing: await below(),
+      });
+      expect(again.size).toBe(size / 2);
+      await again.resize(size);
+      const bytes = new Uint8Array(size / 2).fill(9);
+      await again.read(bytes, size / 2);
+      expect(bytes.every((byte) => byte === 0)).toBe(true);
+      await again.close();
+    });
   });
 });

@@ -1,3 +1,4 @@
+import { isZero } from "@img/io-vector";
 import {
   alignUp,
   commitAfter,
@@ -14,7 +15,7 @@ import { growL1 } from "./grow-l1.ts";
 import type { HeaderWriter } from "./header-writer.ts";
 import { preallocate } from "./preallocate.ts";
 import { prepareWrite } from "./prepare-write.ts";
-import { l2Coverage, type WriteContext } from "./write-context.ts";
+import { entryIndex, l1Index, l2Coverage, pinSlice, type WriteContext } from "./write-context.ts";
 
 /** What resizing needs beyond what every write needs. */
 export interface ResizeContext {
@@ -58,6 +59,7 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
   const { context, header } = resize;
   const before = context.size;
   yield* dropVmState(context, before);
+  yield* dropLeftovers(context, before, size);
   yield* growL1(context, header, Math.ceil(size / l2Coverage(context)));
   yield* growDataFile(context, size, preallocation);
   yield* zeroTail(context, before, size);
@@ -81,14 +83,44 @@ export function* growDisk(resize: ResizeContext, size: number, preallocation: Pr
 function* dropVmState(context: WriteContext, size: number): Io<void> {
   checkReach(context);
   const coverage = l2Coverage(context);
+  for (let index = Math.ceil(size / coverage); index < context.caches.l1.length; index++) {
+    if (context.l2Tables.offset(index) !== 0) {
+      yield* clearBehind(context, index * coverage, (index + 1) * coverage);
+    }
+  }
+}
+
+/**
+ * Unlinks the clusters of a guest range behind the disk's end.
+ * @param start - cluster-aligned, as `end` is
+ */
+function* clearBehind(context: WriteContext, start: number, end: number): Io<void> {
   // nothing limits it, and nothing lies below it
   const behind: WriteContext = { ...context, size: Number.MAX_SAFE_INTEGER, backed: false };
-  for (let index = Math.ceil(size / coverage); index < context.caches.l1.length; index++) {
-    const end = (index + 1) * coverage;
-    for (let at = index * coverage; at < end && context.l2Tables.offset(index) !== 0;) {
-      const cleared = yield* clearClusters(behind, at, end - at, "unallocate");
-      at = cleared.offset + cleared.length;
+  for (let at = start; at < end;) {
+    const cleared = yield* clearClusters(behind, at, end - at, "unallocate");
+    at = cleared.offset + cleared.length;
+  }
+}
+
+/** What is mapped behind the disk's end by its last L2 table was left there when making it smaller failed, and would become visible. */
+function* dropLeftovers(context: WriteContext, before: number, size: number): Io<void> {
+  const { clusterSize, entryLength } = context.layout;
+  const end = Math.min(alignUp(before, l2Coverage(context)), alignUp(size, clusterSize));
+  for (let at = alignUp(before, clusterSize); at < end;) {
+    const l2Offset = context.l2Tables.offset(l1Index(context, at));
+    if (l2Offset === 0) {
+      return;
     }
+    const slice = yield* pinSlice(context, l2Offset, at);
+    const next = Math.min(slice.guestEnd, end);
+    const from = entryIndex(context, slice, at) * entryLength;
+    const isEmpty = isZero(slice.table.bytes.subarray(from, from + ((next - at) / clusterSize) * entryLength));
+    context.caches.l2.unpin(slice.offset);
+    if (!isEmpty) {
+      yield* clearBehind(context, at, next);
+    }
+    at = next;
   }
 }
 
@@ -149,7 +181,10 @@ function* hideBacking(resize: ResizeContext, start: number, end: number): Io<voi
   }
 }
 
-/** Makes the disk smaller. Runs alone. What lies behind the new end is gone for good, also when the disk grows again. */
+/**
+ * Makes the disk smaller. Runs alone. What lies behind the new end is gone for good, also when the disk grows again. The new size is published before
+ * anything but the rest of the last cluster is cleared: a failure or a power cut leaves the disk as it was up to there, or what nobody sees.
+ */
 export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   checkSize(resize, size);
   const { context } = resize;
@@ -160,13 +195,10 @@ export function* shrinkDisk(resize: ResizeContext, size: number): Io<void> {
   if (size < tail && !(yield* context.readsAsZero(size, tail - size))) {
     yield* zeroData(context, size, tail - size);
   }
-  for (let at = tail; at < before;) {
-    const cleared = yield* clearClusters(context, at, before - at, "unallocate");
-    at = cleared.length === 0 ? before : cleared.offset + cleared.length;
-  }
   yield* resize.flush();
   yield* context.caches.syncWritten();
   yield* publishSize(resize, size);
+  yield* clearBehind(context, tail, alignUp(before, clusterSize));
   yield* dropL2Tables(context, size, Infinity);
   context.allocator.frees.noteIdle();
   yield* resize.flush();
