@@ -384,6 +384,24 @@ describe("convertImages", () => {
       expect(readdirSync(directory).sort()).toEqual(before);
     });
 
+    it.each(["raw", "qcow2"])(
+      "keeps it as it was when the source is cut meanwhile, which nothing else notices: %s",
+      async (format) => {
+        writeFileSync(at("kept.raw"), "precious");
+        for (const threads of [1, 2]) {
+          qemuImg("convert", "-O", format, at("disk.raw"), at("cut"));
+          const { size } = statSync(at("cut"));
+          const onProgress = (): void => {
+            truncateSync(at("cut"), size - 512);
+          };
+          const more = { onProgress, threads, workerEntry, sources: [{ path: at("cut"), format }] };
+          await expect(convertImages(options("cut", "kept.raw", more))).rejects.toMatchObject({ code: "ERR_IMG_BUSY" });
+          expect(readFileSync(at("kept.raw"), "utf8")).toBe("precious");
+        }
+        rmSync(at("cut"));
+      },
+    );
+
     it("keeps it when the conversion is aborted", async () => {
       writeFileSync(at("kept.raw"), "precious");
       const signal = AbortSignal.abort(new Error("enough"));

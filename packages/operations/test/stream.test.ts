@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -245,6 +245,41 @@ describe("chunks", () => {
     await chunks.next();
     await image.resize(2 * 1024 * 1024);
     await expect(chunks.next()).rejects.toMatchObject({ code: "ERR_IMG_BUSY" });
+  });
+
+  it.each(["raw", "qcow2"] as const)(
+    "end with an error when the source's file is cut meanwhile: %s",
+    async (format) => {
+      for (const [name, sourceFormat] of [
+        ["cut.raw", "raw"],
+        ["cut.qcow2", "qcow2"],
+      ] as const) {
+        writeFileSync(file("whole.raw"), new Uint8Array(1024 * 1024).fill(1));
+        qemuImg("convert", "-O", sourceFormat, file("whole.raw"), file(name));
+        const sources = [{ path: file(name), format: sourceFormat }];
+        await using streamed = await streamImageFiles(sources, { format, chunkSize, readAhead: 0 });
+        let given = 0;
+        const reading = (async () => {
+          for await (const chunk of streamed.chunks) {
+            given += chunk.length;
+            truncateSync(file(name), 700_000);
+          }
+        })();
+        await expect(reading).rejects.toMatchObject({ code: "ERR_IMG_BUSY" });
+        expect(given).toBeGreaterThan(0);
+        expect(given).toBeLessThan(streamed.length);
+      }
+    },
+  );
+
+  it("end with an error without waiting, too, when the source's file is cut meanwhile", () => {
+    writeFileSync(file("cut.raw"), new Uint8Array(1024 * 1024).fill(1));
+    using streamed = streamImageFilesSync([{ path: file("cut.raw"), format: "raw" }], { format: "raw", chunkSize });
+    streamed.chunks.next();
+    truncateSync(file("cut.raw"), 700_000);
+    expect(() => [...streamed.chunks]).toThrow(
+      `file:${JSON.stringify(file("cut.raw"))} has 700000 bytes now: expected at least 1048576, as when it began to be read`,
+    );
   });
 
   it("end with the reason when they are aborted, also behind chunks that are ready", async () => {

@@ -79,7 +79,8 @@ export interface ConvertImagesResult extends ConvertResult {
  * `TargetFile` for the exceptions. Existing images (`skipCreate`), block devices, and what is no file are written in place.
  *
  * @throws ImgError `ERR_IMG_DENIED` when the target is one of the sources or what one of them is stored in; `ERR_IMG_NO_SPACE` when an
- * existing target is too small; and what opening, creating, reading and writing throw; the signal's reason
+ * existing target is too small; `ERR_IMG_BUSY` when a source's file was cut meanwhile; and what opening, creating, reading and writing throw; the signal's
+ * reason
  */
 export function convertImages(options: ConvertImagesOptions): Promise<ConvertImagesResult> {
   return runAsync(convertImagesIo(options));

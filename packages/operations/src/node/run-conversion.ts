@@ -2,6 +2,7 @@ import { perform, type FormatAccess, type FormatRegistry, type Io } from "@img/f
 import { abortable } from "../abortable.ts";
 import { convertIo, type ConvertHelp } from "../convert/convert.ts";
 import type { ConvertSettings } from "../convert/convert-options.ts";
+import { SourceSizes } from "../source-sizes.ts";
 import type { ConvertImagesOptions, ConvertImagesResult } from "./convert-images.ts";
 import { copyThreads, type SharedFile } from "./copy-threads.ts";
 import type { PartThreads } from "./part-threads.ts";
@@ -30,6 +31,7 @@ export function* runConversion(
 ): Io<ConvertImagesResult> {
   const { options, sources } = conversion;
   const threads = mayHelp(conversion) ? yield* findThreads(conversion, settings, file) : undefined;
+  const sizes = new SourceSizes(sources);
   const { onUnreadable, onProgress } = options;
   const work = convertIo(
     sources,
@@ -43,6 +45,7 @@ export function* runConversion(
   );
   try {
     const { size, written } = yield* abortable(work, options.signal);
+    yield* sizes.check();
     onProgress?.({ done: size, total: size });
     options.signal?.throwIfAborted();
     return { size, written, threads: 1 + (threads?.reader?.helped ?? threads?.helper?.helped ?? 0) };
