@@ -1,7 +1,16 @@
 import { IoVector } from "@img/io-vector";
-import { isImgError, MemoryStorage, runAsync, runSync, type FormatAccess } from "@img/format-core";
+import {
+  InterceptingStorage,
+  isImgError,
+  MemoryStorage,
+  runAsync,
+  runSync,
+  type FormatAccess,
+  type MaybePromise,
+  type StorageCall,
+} from "@img/format-core";
 import { CountingStorage, FaultPlan, FaultStorage, Recording, RecordingStorage } from "@img/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { checkImage, headerLayout, qcow2, type Qcow2CreateOptions, type Qcow2Image } from "../src/index.ts";
 
 const cluster = 4096;
@@ -206,6 +215,53 @@ describe("what an image with a data file holds", () => {
       freed += leftData.toUint8Array().every((byte) => byte === 0) ? 1 : 0;
     }
     expect(freed).toBeGreaterThan(0);
+  });
+});
+
+describe("a raw data file", () => {
+  /** Holds back the next write, until it is let go. */
+  class HeldStorage extends InterceptingStorage<MemoryStorage> {
+    letGo: (() => void) | undefined;
+    isArmed = false;
+
+    protected override async intercept<T>(call: StorageCall, proceed: () => MaybePromise<T>): Promise<T> {
+      if (this.isArmed && call.method === "write") {
+        this.isArmed = false;
+        await new Promise<void>((resolve) => {
+          this.letGo = resolve;
+        });
+      }
+      return await proceed();
+    }
+  }
+
+  it("holds what the disk holds when a range is written and zeroed at once", async () => {
+    const [memory, dataMemory] = [new MemoryStorage(), new MemoryStorage()];
+    const options = { size, clusterSize: cluster, dataFileName: "data", dataFileRaw: true };
+    await (await qcow2.create(memory, { ...options, dataFile: dataMemory })).close();
+    const inner = new MemoryStorage(dataMemory.toUint8Array());
+    const dataFile = new HeldStorage(inner);
+    const storage = new MemoryStorage(memory.toUint8Array());
+    const image = await qcow2.open(storage, { writable: true, dataFile });
+    await image.write(new Uint8Array(cluster).fill(1), 0);
+    dataFile.isArmed = true;
+    const written = image.write(new Uint8Array(cluster).fill(2), 0);
+    await vi.waitFor(() => {
+      expect(dataFile.letGo).toBeDefined();
+    });
+    await image.writeZeroes(0, cluster);
+    dataFile.letGo?.();
+    await written;
+    await image.flush();
+    const bytes = new Uint8Array(cluster);
+    await image.read(bytes, 0);
+    expect(peek(inner, 0, cluster)).toEqual([...bytes]);
+    await image.writeZeroes(0, cluster);
+    await image.read(bytes, 0);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    expect(peek(inner, 0, cluster).every((byte) => byte === 0)).toBe(true);
+    await image.flush();
+    expect(runSync(checkImage(new MemoryStorage(storage.toUint8Array()))).findings).toEqual([]);
   });
 });
 

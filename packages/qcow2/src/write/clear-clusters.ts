@@ -163,6 +163,10 @@ function clearedState(context: WriteContext, state: ClusterState, mask: number, 
   if (nothing && (shows === 0 || (!context.backed && mode !== "hide"))) {
     return state;
   }
+  if (context.dataFileRaw && state.data !== 0) {
+    // data stays data, for the zeroes are in the data file: a write in place that is on its way there shows on the disk as well
+    return { ...state, zero: (state.zero | (mask & ~state.data)) >>> 0 };
+  }
   const keeps = mode === "keep" || mode === "hide" || !whole || context.discardNoUnref;
   if (keeps && state.host !== undefined) {
     const zero = (state.zero | mask) >>> 0;
