@@ -20,11 +20,8 @@ export function absolutePath(path: string, directory: string = resolve(".")): st
     });
   }
   const joined = isAbsolute(path) ? path : `${directory}${directory.endsWith(sep) ? "" : sep}${path}`;
-  if (sep !== "/") {
-    return resolve(joined);
-  }
-  const plain = joined.split("/").includes("..") ? joined : resolve(joined);
-  return joined.endsWith("/") && !plain.endsWith("/") ? `${plain}/` : plain;
+  const plain = sep === "/" && joined.split("/").includes("..") ? joined : resolve(joined);
+  return joined.endsWith(sep) && !plain.endsWith(sep) ? `${plain}${sep}` : plain;
 }
 
 /**

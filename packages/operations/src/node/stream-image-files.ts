@@ -1,3 +1,4 @@
+import { sep } from "node:path";
 import { runAsync, runSync, type FormatAccess, type FormatRegistry, type Io } from "@img/format-core";
 import { abortable } from "../abortable.ts";
 import type { ChunkSource } from "../stream/chunk-source.ts";
@@ -111,7 +112,7 @@ function targetOf(options: StreamImageFilesOptions): ConvertTarget {
   const { backingFile, storages, gate, format, directory = "." } = options;
   return {
     // a name that no image can have
-    path: `${directory}/.`,
+    path: `${directory}${sep}`,
     format,
     ...(backingFile === undefined ? {} : { backingFile }),
     ...(storages === undefined ? {} : { storages }),
